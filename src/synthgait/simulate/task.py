@@ -1,0 +1,105 @@
+"""What is asked of a walker, and what comes back: plain values that cross process borders.
+
+In: numbers. Out: ``WalkingTask`` and ``WalkingSolution``; no solver library is imported here, so
+both engines (CasADi, OpenSim Moco), the certificate and the sweep can use them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class WalkingTask:
+    """One walking problem for a given body.
+
+    Args:
+        walking_speed_mps: mean forward speed, met exactly.
+        stride_time_s: prescribed stride time, or None for the walker's own choice.
+        symmetric: half a stride is solved and mirrored; only for bodies equal on both sides.
+        intervals: mesh intervals of the half stride (twice as many for a whole one).
+        excitation_weight, activation_weight, acceleration_weight, lumbar_weight, tracking_weight,
+        trunk_weight: weights of the cost terms (see ``simulate.problem``); tracking_weight pulls
+            towards normative joint angles and 0 is purely predictive.
+        trunk_lean_rad: forward lean that the trunk is held to.
+        slope: ground inclination as rise over run.
+        minimum_step_width_m: least lateral distance between the two feet.
+        stride_time_bounds_s: limits of a free stride time.
+    """
+
+    walking_speed_mps: float
+    stride_time_s: float | None = None
+    symmetric: bool = True
+    intervals: int = 30
+    excitation_weight: float = 1.0
+    activation_weight: float = 1.0
+    acceleration_weight: float = 1.0
+    lumbar_weight: float = 1.0
+    tracking_weight: float = 1.0
+    trunk_weight: float = 1.0
+    trunk_lean_rad: float = 0.0
+    slope: float = 0.0
+    minimum_step_width_m: float = 0.08
+    stride_time_bounds_s: tuple[float, float] = (0.5, 3.0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for files and hashes."""
+        return asdict(self)
+
+
+@dataclass
+class WalkingSolution:
+    """A whole stride (0 to ``stride_time_s``, K nodes including both ends) of one problem.
+
+    Arrays, all float64: ``time_s`` (K,); ``coordinates``, ``speeds``, ``accelerations`` (K, D) in
+    the model's coordinate order; ``activation``, ``excitation`` (K, M) in the model's muscle order;
+    ``tendon_force`` and ``tendon_force_rate`` (K, M), normalised, zero for rigid tendons;
+    ``muscle_force`` (K, M) in N; ``actuator_control`` (K, A) in -1..1;
+    ``contact_force`` (K, S, 3) in N and ``contact_point`` (K, S, 3) in m, world axes;
+    ``joint_moment`` (K, D) in N*m (N for translations): moment that muscles, actuators and passive
+    structures together put on each coordinate.
+    """
+
+    status: str
+    message: str
+    iterations: int
+    cost: float
+    wall_s: float
+    stride_time_s: float
+    time_s: np.ndarray
+    coordinates: np.ndarray
+    speeds: np.ndarray
+    accelerations: np.ndarray
+    activation: np.ndarray
+    excitation: np.ndarray
+    tendon_force: np.ndarray
+    tendon_force_rate: np.ndarray
+    muscle_force: np.ndarray
+    actuator_control: np.ndarray
+    contact_force: np.ndarray
+    contact_point: np.ndarray
+    joint_moment: np.ndarray
+
+    @property
+    def ok(self) -> bool:
+        """True when the solver converged."""
+        return self.status == "ok"
+
+    def to_bytes(self) -> bytes:
+        """One self-describing block (npz)."""
+        buffer = BytesIO()
+        np.savez(buffer, **{f.name: np.asarray(getattr(self, f.name)) for f in fields(self)})  # type: ignore[arg-type]
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, block: bytes | Path) -> WalkingSolution:
+        """Read what ``to_bytes`` wrote, from memory or from a file."""
+        source = block if isinstance(block, Path) else BytesIO(block)
+        with np.load(source, allow_pickle=False) as stored:
+            values = {f.name: stored[f.name] for f in fields(cls)}
+        return cls(**{k: v.item() if v.ndim == 0 else v for k, v in values.items()})

@@ -1,0 +1,274 @@
+"""Gait events read from sensor signals: where someone walks, turns, and when a foot lands.
+
+In: accelerations (T, 3) in m/s^2 with gravity, angular velocities (T, 3) in rad/s, or key points
+(T, 3) in m, and the sampling rate. Out: times in s from the first sample, and sections of them.
+
+Nothing here assumes how a sensor's axes are mounted: "up" is found from gravity. Thresholds are
+fractions of what the signal itself shows or limits of human walking; none was tuned on a recording.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+from scipy.signal import butter, find_peaks, sosfiltfilt
+
+from synthgait.conventions import GRAVITY_MPS2
+
+#: Step frequencies of human walking, 1/s: 24 to 180 steps per minute.
+STEP_FREQUENCY_RANGE_HZ = (0.4, 3.0)
+#: A turn is a change of heading by more than this, faster than people drift on a straight path
+#: (45 deg at more than 15 deg/s: the rule of El-Gohary et al., Sensors 2014;14:356).
+TURN_ANGLE_RAD = np.deg2rad(45.0)
+TURN_RATE_RADPS = np.deg2rad(15.0)
+#: Walking shakes the trunk by at least this much (standard deviation of the acceleration's norm over
+#: a second); quiet standing stays an order of magnitude below. Hickey et al., Physiol Meas 2017;38:N1
+#: put the border between standing and walking in the same place.
+WALKING_DEVIATION_MPS2 = 0.5
+
+
+class Contacts(NamedTuple):
+    """Initial contacts of both feet in time order: ``time_s`` (N,) and ``side`` (N,), "l", "r" or "" (unknown)."""
+
+    time_s: np.ndarray
+    side: np.ndarray
+
+
+def low_pass(signal: np.ndarray, cutoff_hz: float, sampling_rate_hz: float, order: int = 2) -> np.ndarray:
+    """Zero-phase Butterworth low-pass along the first axis; unchanged where the cutoff is above half the rate."""
+    if cutoff_hz >= 0.49 * sampling_rate_hz:
+        return np.asarray(signal, float)
+    sections = butter(order, cutoff_hz, fs=sampling_rate_hz, output="sos")
+    return sosfiltfilt(sections, signal, axis=0, padlen=_pad(len(signal), sampling_rate_hz, cutoff_hz))
+
+
+def band_pass(signal: np.ndarray, low_hz: float, high_hz: float, sampling_rate_hz: float, order: int = 2) -> np.ndarray:
+    """Zero-phase Butterworth band-pass along the first axis."""
+    sections = butter(order, (low_hz, min(high_hz, 0.49 * sampling_rate_hz)), btype="bandpass", fs=sampling_rate_hz, output="sos")
+    return sosfiltfilt(sections, signal, axis=0, padlen=_pad(len(signal), sampling_rate_hz, low_hz))
+
+
+def _pad(samples: int, sampling_rate_hz: float, cutoff_hz: float) -> int:
+    return int(min(samples - 1, 3 * sampling_rate_hz / cutoff_hz))
+
+
+def up_direction(acceleration: np.ndarray, sampling_rate_hz: float) -> np.ndarray:
+    """Unit vector (T, 3) that points up in the sensor frame: the acceleration below 0.25 Hz, where a
+    walker's own acceleration averages out over whole steps.
+    """
+    slow = low_pass(acceleration, 0.25, sampling_rate_hz) if len(acceleration) > 6 * sampling_rate_hz else acceleration.mean(0)[None]
+    return np.broadcast_to(slow / np.linalg.norm(slow, axis=1, keepdims=True), acceleration.shape)
+
+
+def vertical_acceleration(acceleration: np.ndarray, sampling_rate_hz: float) -> np.ndarray:
+    """Upward acceleration (T,) without gravity, m/s^2."""
+    up = up_direction(acceleration, sampling_rate_hz)
+    return np.einsum("ij,ij->i", acceleration, up) - GRAVITY_MPS2
+
+
+def step_frequency_hz(signal: np.ndarray, sampling_rate_hz: float, limits_hz: tuple[float, float] = STEP_FREQUENCY_RANGE_HZ) -> float:
+    """Rate at which a signal (T,) repeats itself, from its autocorrelation; NaN where it does not.
+
+    The first lag whose (unbiased) autocorrelation peak reaches 0.7 of the highest one, so that every
+    step counts and not every second one.
+    """
+    centred = signal - signal.mean()
+    n = len(centred)
+    spectrum = np.abs(np.fft.rfft(centred, 2 * n)) ** 2
+    correlation = np.fft.irfft(spectrum)[:n] / np.arange(n, 0, -1)
+    if correlation[0] <= 0:
+        return float("nan")
+    correlation /= correlation[0]
+    first, last = int(sampling_rate_hz / limits_hz[1]), min(int(sampling_rate_hz / limits_hz[0]), int(0.8 * n))
+    peaks, _ = find_peaks(correlation[: last + 1])
+    peaks = peaks[peaks >= first]
+    if len(peaks) == 0:
+        return float("nan")
+    lag = int(peaks[np.argmax(correlation[peaks] >= 0.7 * correlation[peaks].max())])
+    left, middle, right = correlation[lag - 1 : lag + 2]
+    offset = 0.5 * (left - right) / (left - 2 * middle + right)
+    return float(sampling_rate_hz / (lag + offset))
+
+
+def walking_sections(acceleration: np.ndarray, sampling_rate_hz: float, minimum_s: float = 3.0) -> list[tuple[float, float]]:
+    """Sections (start_s, end_s) in which the trunk is shaken as in walking for at least ``minimum_s``.
+
+    Breaks below 1.5 s do not end a section.
+    """
+    norm = np.linalg.norm(acceleration, axis=1)
+    window = max(3, round(sampling_rate_hz))
+    mean = uniform_filter1d(norm, window)
+    deviation = np.sqrt(np.maximum(uniform_filter1d(norm**2, window) - mean**2, 0.0))
+    return _sections(deviation > WALKING_DEVIATION_MPS2, sampling_rate_hz, break_s=1.5, minimum_s=minimum_s)
+
+
+def turns(acceleration: np.ndarray, angular_velocity: np.ndarray, sampling_rate_hz: float) -> list[tuple[float, float]]:
+    """Sections (start_s, end_s) in which the trunk turns about the vertical by more than 45 deg."""
+    up = up_direction(acceleration, sampling_rate_hz)
+    yaw = low_pass(np.einsum("ij,ij->i", angular_velocity, up), 0.5, sampling_rate_hz)
+    found = []
+    for start_s, end_s in _sections(np.abs(yaw) > TURN_RATE_RADPS, sampling_rate_hz, break_s=0.05, minimum_s=0.3):
+        part = yaw[round(start_s * sampling_rate_hz) : round(end_s * sampling_rate_hz)]
+        if abs(part.sum()) / sampling_rate_hz > TURN_ANGLE_RAD:
+            found.append((start_s, end_s))
+    return found
+
+
+def _sections(active: np.ndarray, sampling_rate_hz: float, break_s: float, minimum_s: float) -> list[tuple[float, float]]:
+    edges = np.flatnonzero(np.diff(np.r_[0, active.astype(np.int8), 0]))
+    merged: list[list[int]] = []
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        if merged and start - merged[-1][1] < break_s * sampling_rate_hz:
+            merged[-1][1] = int(end)
+        else:
+            merged.append([int(start), int(end)])
+    return [(a / sampling_rate_hz, b / sampling_rate_hz) for a, b in merged if b - a >= minimum_s * sampling_rate_hz]
+
+
+def lower_back_contacts(acceleration: np.ndarray, angular_velocity: np.ndarray, sampling_rate_hz: float) -> Contacts:
+    """Initial contacts from a sensor on the lower back.
+
+    The trunk falls until the foot lands and is pushed up afterwards, so a contact is the rise of the
+    upward acceleration, filtered around the step frequency (McCamley et al., Gait Posture
+    2012;36:316, use the same idea with a wavelet). The side is the sign of the rotation about the
+    vertical at half the step frequency, the pelvis coming forward on the side that lands.
+    """
+    upward = vertical_acceleration(acceleration, sampling_rate_hz)
+    frequency = step_frequency_hz(low_pass(upward, 5.0, sampling_rate_hz), sampling_rate_hz)
+    if not np.isfinite(frequency):
+        return Contacts(np.zeros(0), np.zeros(0, "<U1"))
+    # one oscillation per step: contacts are at its lowest points, refined to a fraction of a sample
+    wave = band_pass(upward, 0.5 * frequency, 1.6 * frequency, sampling_rate_hz)
+    lows, _ = find_peaks(-wave, distance=max(1, int(0.6 * sampling_rate_hz / frequency)), height=0.2 * np.std(wave))
+    time_s = _vertex(-wave, lows) / sampling_rate_hz
+    up = up_direction(acceleration, sampling_rate_hz)
+    yaw = band_pass(np.einsum("ij,ij->i", angular_velocity, up), 0.3 * frequency, 0.75 * frequency, sampling_rate_hz)
+    angle = np.cumsum(yaw) / sampling_rate_hz
+    angle -= low_pass(angle, 0.3 * frequency, sampling_rate_hz)
+    # rotation about up is positive when the right side comes forward
+    side = np.where(angle[lows] > 0, "r", "l")
+    return Contacts(time_s, _alternating(side))
+
+
+def _alternating(side: np.ndarray) -> np.ndarray:
+    """The alternating sequence of sides that agrees with most of the given ones."""
+    if len(side) == 0:
+        return side.astype("<U1")
+    odd = np.arange(len(side)) % 2 == 1
+    votes = np.sum((side == "r") ^ odd)
+    return np.where(odd ^ (votes * 2 >= len(side)), "r", "l")
+
+
+def _vertex(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """Positions of the peaks in samples, refined by the parabola through three samples."""
+    inner = np.clip(peaks, 1, len(signal) - 2)
+    left, middle, right = signal[inner - 1], signal[inner], signal[inner + 1]
+    curvature = left - 2 * middle + right
+    offset = np.where(curvature < 0, 0.5 * (left - right) / np.where(curvature < 0, curvature, 1.0), 0.0)
+    return inner + np.clip(offset, -1.0, 1.0)
+
+
+def foot_mid_stances(acceleration: np.ndarray, angular_velocity: np.ndarray, sampling_rate_hz: float) -> np.ndarray:
+    """Samples (N,) at which a foot (or a shank) stands still between two swings, one per stride.
+
+    A swing is a burst of rotation; between two bursts the stillest 0.1 s is the middle of stance.
+    """
+    rotation = np.linalg.norm(low_pass(angular_velocity, 8.0, sampling_rate_hz), axis=1)
+    frequency = stride_frequency_hz(angular_velocity, sampling_rate_hz)
+    if not np.isfinite(frequency):
+        return np.zeros(0, np.int64)
+    envelope = low_pass(rotation, 2.5 * frequency, sampling_rate_hz)
+    swings, _ = find_peaks(envelope, distance=max(1, int(0.55 * sampling_rate_hz / frequency)), height=0.4 * np.percentile(envelope, 95))
+    window = max(3, round(0.1 * sampling_rate_hz))
+    shaking = np.linalg.norm(acceleration, axis=1) - GRAVITY_MPS2
+    # rotation in rad/s and acceleration over gravity count about alike in a moving foot
+    restless = uniform_filter1d(rotation**2 + (shaking / GRAVITY_MPS2) ** 2, window)
+    margin = int(0.1 * sampling_rate_hz / frequency)
+    bounds = np.r_[max(0, swings[0] - int(0.8 * sampling_rate_hz / frequency)), swings] if len(swings) else swings
+    bounds = np.r_[bounds, min(len(rotation) - 1, bounds[-1] + int(0.8 * sampling_rate_hz / frequency))] if len(swings) else bounds
+    still = []
+    for before, after in zip(bounds[:-1], bounds[1:], strict=True):
+        a, b = (before + margin, after - margin) if after - before > 3 * margin else (before, after)
+        if b - a > window:
+            still.append(a + int(np.argmin(restless[a:b])))
+    return np.array(still, np.int64)
+
+
+def stride_frequency_hz(angular_velocity: np.ndarray, sampling_rate_hz: float) -> float:
+    """Strides per second of a sensor on a leg, from the repetition of its rotation; NaN where there is none."""
+    smooth = low_pass(angular_velocity, 5.0, sampling_rate_hz)
+    # the axis that rotates most is the mediolateral one; its sign tells swing from stance
+    axis = np.linalg.svd(smooth - smooth.mean(0), full_matrices=False)[2][0]
+    return step_frequency_hz(smooth @ axis, sampling_rate_hz, (0.5 * STEP_FREQUENCY_RANGE_HZ[0], 0.5 * STEP_FREQUENCY_RANGE_HZ[1]))
+
+
+def foot_initial_contacts(acceleration: np.ndarray, angular_velocity: np.ndarray, sampling_rate_hz: float) -> np.ndarray:
+    """Times (N,) in s at which a foot sensor's foot lands, one per stride.
+
+    After the middle of swing the foot's pitch rotation changes sign and the landing shakes the
+    sensor: the contact is the strongest change of acceleration between swing and the next stance.
+    """
+    still = foot_mid_stances(acceleration, angular_velocity, sampling_rate_hz)
+    if len(still) < 2:
+        return np.zeros(0)
+    jerk = np.linalg.norm(np.gradient(low_pass(acceleration, 20.0, sampling_rate_hz), axis=0), axis=1)
+    rotation = np.linalg.norm(low_pass(angular_velocity, 8.0, sampling_rate_hz), axis=1)
+    times = []
+    for before, after in zip(still[:-1], still[1:], strict=True):
+        # the two bursts of rotation around toe-off and landing; landing lies in the second half
+        middle = before + int(0.45 * (after - before))
+        moving = middle + np.flatnonzero(rotation[middle:after] > 0.25 * rotation[before:after].max())
+        if len(moving) > 2:
+            first, last = moving[0], min(moving[-1] + 1, after)
+            times.append(_vertex(jerk, np.array([first + int(np.argmax(jerk[first:last]))]))[0] / sampling_rate_hz)
+    return np.array(times)
+
+
+def forward_axis(points: dict[str, np.ndarray]) -> np.ndarray:
+    """Unit vector (3,), horizontal, in which a walker of key points (T, 3) (Y up) progresses.
+
+    From the displacement of the pelvis (or the mean of all points) where it moves by more than half a
+    metre; else the direction in which the ankles swing, pointing to where the knees bend.
+    """
+    centre = points["pelvis"] if "pelvis" in points else np.mean(list(points.values()), axis=0)
+    tail = max(1, len(centre) // 10)
+    travel = (centre[-tail:].mean(0) - centre[:tail].mean(0)) * np.array([1.0, 0.0, 1.0])
+    if np.linalg.norm(travel) > 0.5:
+        return travel / np.linalg.norm(travel)
+    apart = (points["ankle_r"] - points["ankle_l"]) * np.array([1.0, 0.0, 1.0])
+    axis = np.linalg.svd(apart - apart.mean(0), full_matrices=False)[2][0]
+    bend = sum(
+        float(np.mean((points[f"knee_{s}"] - 0.5 * (points[f"hip_{s}"] + points[f"ankle_{s}"])) @ axis))
+        for s in ("l", "r")
+        if f"knee_{s}" in points and f"hip_{s}" in points
+    )
+    return axis if bend >= 0 else -axis
+
+
+def keypoint_contacts(points: dict[str, np.ndarray], sampling_rate_hz: float) -> Contacts:
+    """Initial contacts from key points ``ankle_l``, ``ankle_r`` (T, 3): a foot lands when it is farthest
+    in front of the other one (Zeni et al., Gait Posture 2008;27:710, take the distance to the sacrum).
+    """
+    forward = forward_axis(points)
+    apart = low_pass((points["ankle_r"] - points["ankle_l"]) @ forward, 6.0, sampling_rate_hz)
+    times, sides = [], []
+    least = 0.4 * np.percentile(np.abs(apart), 95)
+    for sign, side in ((1.0, "r"), (-1.0, "l")):
+        peaks, _ = find_peaks(sign * apart, height=least, distance=max(1, int(0.4 * sampling_rate_hz)))
+        times.append(_vertex(sign * apart, peaks) / sampling_rate_hz)
+        sides.append(np.full(len(peaks), side))
+    time_s, side_ = np.concatenate(times), np.concatenate(sides)
+    order = np.argsort(time_s)
+    return Contacts(time_s[order], side_[order])
+
+
+def step_times_s(contacts: Contacts, longest_s: float = 2.5) -> tuple[np.ndarray, np.ndarray]:
+    """Durations (N,) of the steps between consecutive contacts and the side that ends each; two contacts
+    of one side in a row, or farther apart than ``longest_s``, are no step.
+    """
+    duration = np.diff(contacts.time_s)
+    other = (contacts.side[1:] != contacts.side[:-1]) | (contacts.side[1:] == "")
+    keep = other & (duration < longest_s)
+    return duration[keep], contacts.side[1:][keep]

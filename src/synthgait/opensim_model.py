@@ -73,6 +73,7 @@ def build(model: MusculoskeletalModel) -> opensim.Model:
     for landmark in model.landmarks:
         osim.addMarker(opensim.Marker(landmark.name, frames[landmark.body], _vec3(landmark.location_m)))
     osim.finalizeConnections()
+    _set_ranges(osim, model)
     return osim
 
 
@@ -129,7 +130,7 @@ def _joint(joint: Joint, parent: opensim.PhysicalFrame, child: opensim.PhysicalF
         axes = complete_axes([np.array(d.axis) for d in degrees])
         for i, axis in enumerate(axes):
             _set_axis(getattr(transform, f"upd_{kind}{i + 1}")(), axis, degrees[i] if i < len(degrees) else None)
-    built = opensim.CustomJoint(
+    return opensim.CustomJoint(
         joint.name,
         parent,
         _vec3(joint.parent_translation_m),
@@ -139,14 +140,16 @@ def _joint(joint: Joint, parent: opensim.PhysicalFrame, child: opensim.PhysicalF
         _vec3(joint.child_rotation_rad),
         transform,
     )
-    ranges = {d.coordinate: d.range for d in joint.degrees}
-    for i in range(built.numCoordinates()):
-        coordinate = built.upd_coordinates(i)
-        low, high = ranges[coordinate.getName()]
+
+
+def _set_ranges(osim: opensim.Model, model: MusculoskeletalModel) -> None:
+    """Ranges and defaults of the connected model's coordinates; a joint forgets those set before."""
+    for degree in (d for j in model.joints for d in j.degrees):
+        coordinate = osim.getCoordinateSet().get(degree.coordinate)
+        low, high = degree.range
         coordinate.setRangeMin(low)
         coordinate.setRangeMax(high)
         coordinate.setDefaultValue(0.0 if low <= 0.0 <= high else 0.5 * (low + high))
-    return built
 
 
 def _set_axis(axis: opensim.TransformAxis, direction: np.ndarray, degree: Degree | None) -> None:

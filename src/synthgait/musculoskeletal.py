@@ -321,15 +321,21 @@ class _Scales:
 
 
 def _scales(subject: Subject) -> _Scales:
-    height = subject.height_m / REFERENCE_HEIGHT_M
     leg_length = subject.leg_length_m or REFERENCE_LEG_LENGTH_M / REFERENCE_HEIGHT_M * subject.height_m
-    leg = leg_length / REFERENCE_LEG_LENGTH_M
-    trunk = (subject.height_m - leg_length) / (REFERENCE_HEIGHT_M - REFERENCE_LEG_LENGTH_M)
+    return batch_scales(subject.height_m, subject.mass_kg, leg_length, subject.age_years)
+
+
+def batch_scales(height_m: Number, mass_kg: Number, leg_length_m: Number, age_years: Number) -> _Scales:
+    """Segment scales of one person (floats), or of many at once (arrays of one shape)."""
+    height = height_m / REFERENCE_HEIGHT_M
+    leg = leg_length_m / REFERENCE_LEG_LENGTH_M
+    trunk = (height_m - leg_length_m) / (REFERENCE_HEIGHT_M - REFERENCE_LEG_LENGTH_M)
     # Children carry more of their mass in head and trunk: Jensen (J Biomech 1986;19:359) has the head
     # lose 1.14 % of body mass a year up to 15; about 0.6 of it goes to the legs, the rest to the arms.
     trunk_share = sum(_BODIES[b][0] for b in ("pelvis", "torso")) / REFERENCE_MASS_KG
-    child_share = 0.6 * 0.0114 * max(0.0, 15.0 - subject.age_years)
-    mass = subject.mass_kg / REFERENCE_MASS_KG
+    years_to_grow = (15.0 - age_years + abs(15.0 - age_years)) / 2
+    child_share = 0.6 * 0.0114 * years_to_grow
+    mass = mass_kg / REFERENCE_MASS_KG
     return _Scales(
         trunk,
         leg,
@@ -400,7 +406,7 @@ def build_model(subject: Subject) -> MusculoskeletalModel:
 
 def _scaled(vector: Vector3, scale: float, side: str = "r") -> Vector3:
     x, y, z = (scale * float(v) for v in vector)
-    return (x, y, z if side == "r" or z == 0.0 else -z)
+    return (x, y, -z if side == "l" and float(vector[2]) != 0.0 else z)
 
 
 def _body(name: str, generic: str, scale: float, mass: float) -> Body:

@@ -1,0 +1,247 @@
+"""What a stride is conditioned on: reading it from a table, drawing it where it was left open.
+
+In: a seed dataset's trial table and a user's request (``age_years=(65, 85), pathology="parkinson"``).
+Out: one row of conditions per stride to generate, and the numbers a network sees of it.
+
+A request may fix any subset. What is left open is drawn from the seed population's joint distribution
+given what was fixed: a seed person near the request is drawn and varied by a kernel, keeping
+dynamic similarity (a body scaled in length and mass keeps its dimensionless speed and stride time),
+so that bodies and speeds stay ones that belong together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synthgait.conventions import AFFECTED_SIDES, CONDITION_PREFIX, GRAVITY_MPS2, SEXES
+from synthgait.errors import InputError
+from synthgait.subjects import AGE_RANGE_YEARS, HEIGHT_RANGE_M, MASS_RANGE_KG
+
+#: Conditions in SI units, as users give them and tables hold them.
+NUMERIC = ("age_years", "height_m", "mass_kg", "leg_length_m", "severity", "walking_speed_mps", "stride_time_s", "slope")
+CATEGORICAL = ("sex", "pathology", "affected_side")
+COLUMNS = NUMERIC + CATEGORICAL
+LIMITS: dict[str, tuple[float, float]] = {
+    "age_years": AGE_RANGE_YEARS,
+    "height_m": HEIGHT_RANGE_M,
+    "mass_kg": MASS_RANGE_KG,
+    "leg_length_m": (0.35, 1.3),
+    "severity": (0.0, 1.0),
+    "walking_speed_mps": (0.05, 3.0),
+    "stride_time_s": (0.4, 4.0),
+    "slope": (-0.2, 0.2),
+}
+#: Width of the kernel by which a drawn seed person is varied: years, and shares of the dimensionless
+#: value; widths at which two people count as alike in the draw are three times these.
+_KERNEL = {"age_years": 2.0, "severity": 0.04, "size": 0.03, "build": 0.05, "speed": 0.03, "stride_time": 0.015, "slope": 0.005}
+_ALIKE = {
+    "age_years": 6.0,
+    "height_m": 0.08,
+    "mass_kg": 8.0,
+    "leg_length_m": 0.04,
+    "severity": 0.12,
+    "walking_speed_mps": 0.1,
+    "stride_time_s": 0.06,
+    "slope": 0.015,
+}
+
+Value = float | int | str | tuple[float, float] | Sequence[str] | None
+
+
+def condition_table(table: pd.DataFrame) -> pd.DataFrame:
+    """The condition columns of a trial table; slope is 0 where the table has none.
+
+    Raises InputError naming a column that is missing.
+    """
+    out = {}
+    for column in COLUMNS:
+        if column == "slope":
+            source = table.get("slope", table.get("condition_slope"))
+            values = np.zeros(len(table)) if source is None else np.nan_to_num(np.asarray(source, float))
+        elif column not in table:
+            raise InputError(f"the trial table has no column {column}; a generator needs {', '.join(COLUMNS[:-1])}")
+        else:
+            values = np.asarray(table[column], float if column in NUMERIC else str)
+        out[column] = values
+    return pd.DataFrame(out)
+
+
+def dimensionless(conditions: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Size-free numbers of a condition table: speed / sqrt(g L), stride time sqrt(g / L) (Hof 1996),
+    leg share of height and body mass index.
+    """
+    leg, height = (np.asarray(conditions[c], float) for c in ("leg_length_m", "height_m"))
+    return {
+        "age": np.asarray(conditions["age_years"], float),
+        "height": height,
+        "leg_share": leg / height,
+        "mass_index": np.asarray(conditions["mass_kg"], float) / height**2,
+        "severity": np.asarray(conditions["severity"], float),
+        "speed": np.asarray(conditions["walking_speed_mps"], float) / np.sqrt(GRAVITY_MPS2 * leg),
+        "stride_time": np.asarray(conditions["stride_time_s"], float) / np.sqrt(leg / GRAVITY_MPS2),
+        "slope": np.asarray(conditions["slope"], float),
+    }
+
+
+class ConditionSpace:
+    """The conditions of a seed dataset.
+
+    Args:
+        population: one row per seed stride, the columns of ``COLUMNS``; what open conditions are drawn from.
+    """
+
+    def __init__(self, population: pd.DataFrame) -> None:
+        self.population = population.reset_index(drop=True)
+        self.pathologies = tuple(sorted(set(self.population["pathology"])))
+        values = dimensionless(self.population)
+        self._names = tuple(values)
+        stacked = np.stack([values[name] for name in self._names], 1)
+        self._mean = stacked.mean(0)
+        spread = stacked.std(0)
+        # a condition that does not vary in the seed carries nothing: keep its unit
+        self._spread = np.where(spread > 1e-6, spread, 1.0)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The conditions that can be dropped one by one."""
+        return (*self._names, *CATEGORICAL)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Length of each field's code."""
+        return (1,) * len(self._names) + (len(SEXES), len(self.pathologies), len(AFFECTED_SIDES))
+
+    def encode(self, conditions: pd.DataFrame) -> np.ndarray:
+        """(n, sum(widths)) float32: standardised numbers and one-hot categories, in the order of ``fields``."""
+        values = dimensionless(conditions)
+        numbers = (np.stack([values[name] for name in self._names], 1) - self._mean) / self._spread
+        # beyond the seed's range a network only extrapolates: hold the code at its border
+        parts = [np.clip(numbers, -4.0, 4.0)]
+        for column, known in zip(CATEGORICAL, (SEXES, self.pathologies, AFFECTED_SIDES), strict=True):
+            parts.append((np.asarray(conditions[column])[:, None] == np.asarray(known)[None, :]).astype(float))
+        return np.concatenate(parts, 1).astype(np.float32)
+
+    # -- drawing -----------------------------------------------------------------------------------
+
+    def check_request(self, request: Mapping[str, Value]) -> dict[str, Value]:
+        """The request without its open conditions (None).
+
+        Raises InputError for an unknown condition, a value outside its limits, a pathology that the
+        generator never saw.
+        """
+        checked: dict[str, Value] = {}
+        known: dict[str, Sequence[str]] = {"sex": SEXES, "pathology": self.pathologies, "affected_side": AFFECTED_SIDES}
+        for name, value in request.items():
+            if name not in COLUMNS:
+                raise InputError(f"unknown condition {name!r}; this generator knows {', '.join(COLUMNS)}")
+            if value is None:
+                continue
+            if name in CATEGORICAL:
+                chosen = (value,) if isinstance(value, str) else tuple(value)  # type: ignore[arg-type]
+                for item in chosen:
+                    if item not in known[name]:
+                        raise InputError(f"{name} is {item!r}; this generator knows {', '.join(known[name])}")
+                checked[name] = chosen  # type: ignore[assignment]
+                continue
+            low, high = _as_range(name, value)
+            limits = LIMITS[name]
+            if not limits[0] <= low <= high <= limits[1]:
+                raise InputError(f"{name} is {value!r}; give a value or an ordered (low, high) within {limits[0]:g} to {limits[1]:g}")
+            checked[name] = (low, high)
+        return checked
+
+    def draw(self, request: Mapping[str, Value], rngs: Sequence[np.random.Generator]) -> pd.DataFrame:
+        """One row of ``COLUMNS`` per random generator; a row depends on its own generator only.
+
+        Raises InputError as ``check_request``, or when no seed person has the categories asked for together.
+        """
+        fixed = self.check_request(request)
+        rows = self._matching(fixed)
+        uniform = np.stack([rng.random(len(NUMERIC) + 1) for rng in rngs])
+        normal = np.clip(np.stack([rng.standard_normal(7) for rng in rngs]), -2.5, 2.5)
+        wanted = {
+            name: fixed[name][0] + uniform[:, i] * (fixed[name][1] - fixed[name][0])  # type: ignore[index,operator]
+            for i, name in enumerate(NUMERIC)
+            if name in fixed
+        }
+        pick = rows[self._pick(rows, wanted, uniform[:, -1])]
+        drawn = self._vary(self.population.iloc[pick].reset_index(drop=True), normal)
+        return _impose(drawn, wanted)
+
+    def _matching(self, fixed: Mapping[str, Value]) -> np.ndarray:
+        mask = np.ones(len(self.population), bool)
+        for name in CATEGORICAL:
+            if name in fixed:
+                mask &= self.population[name].isin(list(fixed[name])).to_numpy()  # type: ignore[arg-type]
+        if not mask.any():
+            asked = ", ".join(f"{name}={'/'.join(fixed[name])}" for name in CATEGORICAL if name in fixed)  # type: ignore[arg-type]
+            raise InputError(f"no seed gait has {asked} together; leave one of them open")
+        return np.flatnonzero(mask)
+
+    def _pick(self, rows: np.ndarray, wanted: Mapping[str, np.ndarray], uniform: np.ndarray) -> np.ndarray:
+        """Positions in ``rows``: drawn with weights that fall with the distance from what is wanted."""
+        if not wanted:
+            return np.minimum((uniform * len(rows)).astype(int), len(rows) - 1)
+        distance = np.zeros((len(uniform), len(rows)))
+        for name, values in wanted.items():
+            near = np.asarray(self.population[name], float)[rows]
+            distance += ((values[:, None] - near) / _ALIKE[name]) ** 2
+        # relative to the nearest, so that a request far from every seed person still finds the nearest ones
+        weight = np.exp(-0.5 * (distance - distance.min(1, keepdims=True)))
+        total = np.cumsum(weight, 1)
+        return np.minimum((total < uniform[:, None] * total[:, -1:]).sum(1), len(rows) - 1)
+
+    def _vary(self, drawn: pd.DataFrame, normal: np.ndarray) -> pd.DataFrame:
+        size = 1 + _KERNEL["size"] * normal[:, 0]
+        out = drawn.copy()
+        out["age_years"] = np.clip(drawn["age_years"] + _KERNEL["age_years"] * normal[:, 1], *AGE_RANGE_YEARS)
+        for name in ("height_m", "leg_length_m"):
+            out[name] = drawn[name] * size
+        out["mass_kg"] = drawn["mass_kg"] * size**2 * (1 + _KERNEL["build"] * normal[:, 2])
+        ill = drawn["severity"] > 0
+        out["severity"] = np.where(ill, np.clip(drawn["severity"] + _KERNEL["severity"] * normal[:, 3], 0.01, 1.0), 0.0)
+        out["walking_speed_mps"] = drawn["walking_speed_mps"] * np.sqrt(size) * (1 + _KERNEL["speed"] * normal[:, 4])
+        out["stride_time_s"] = drawn["stride_time_s"] * np.sqrt(size) * (1 + _KERNEL["stride_time"] * normal[:, 5])
+        if np.ptp(self.population["slope"]) > 0:
+            out["slope"] = drawn["slope"] + _KERNEL["slope"] * normal[:, 6]
+        return out
+
+
+def _as_range(name: str, value: Value) -> tuple[float, float]:
+    try:
+        if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
+            return float(value), float(value)
+        low, high = value  # type: ignore[misc,union-attr]
+        return float(low), float(high)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} is {value!r}; give a number or (low, high)") from None
+
+
+def _impose(drawn: pd.DataFrame, wanted: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Set what was asked for; what hangs on it and was left open follows by dynamic similarity."""
+    out = drawn.copy()
+    sizes = [name for name in ("height_m", "leg_length_m") if name in wanted]
+    if sizes:
+        factor = wanted[sizes[0]] / np.asarray(out[sizes[0]], float)
+        out["height_m"] = out["height_m"] * factor
+        out["leg_length_m"] = out["leg_length_m"] * factor
+        out["mass_kg"] = out["mass_kg"] * factor**2
+        out["walking_speed_mps"] = out["walking_speed_mps"] * np.sqrt(factor)
+        out["stride_time_s"] = out["stride_time_s"] * np.sqrt(factor)
+    if "walking_speed_mps" in wanted and "stride_time_s" not in wanted:
+        # keep the drawn walker's walk ratio (step length over cadence is a person's own: Sekiya &
+        # Nagasaki, Gait Posture 1998;7:225), so that stride time goes with 1 / sqrt(speed)
+        ratio = wanted["walking_speed_mps"] / np.asarray(out["walking_speed_mps"], float)
+        out["stride_time_s"] = out["stride_time_s"] / np.sqrt(np.clip(ratio, 0.5, 2.0))
+    for name, values in wanted.items():
+        out[name] = values
+    return out
+
+
+def requested_columns(request: Mapping[str, Value], drawn: pd.DataFrame) -> pd.DataFrame:
+    """condition_<name> columns: what the network was told of every stride (asked for, or drawn)."""
+    return drawn[list(COLUMNS)].add_prefix(CONDITION_PREFIX)

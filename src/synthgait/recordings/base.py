@@ -1,0 +1,313 @@
+"""What every recording of a real person looks like in memory, and the checks at the border.
+
+In: arrays as an adapter read and converted them. Out: ``Recording``; nothing after the adapters
+knows a dataset's own units, axes or file names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synthgait.conventions import AFFECTED_SIDES, GRAVITY_MPS2, IMU_CHANNELS, IMU_PLACEMENTS, KEYPOINTS, SEXES
+from synthgait.errors import InputError
+
+KINDS = ("imu", "keypoints_3d", "keypoints_2d", "joint_angles", "markers")
+#: The truth a recording may carry; everything is a mean over the walking section.
+TRUTH = (
+    "walking_speed_mps",
+    "step_length_m",
+    "stride_length_m",
+    "step_time_s",
+    "stride_time_s",
+    "cadence_spm",
+    "step_length_l_m",
+    "step_length_r_m",
+    "step_time_l_s",
+    "step_time_r_s",
+)
+#: Muscles an EMG table may name, each with ``_l`` or ``_r`` appended.
+EMG_MUSCLES = (
+    "tibialis_anterior",
+    "soleus",
+    "gastrocnemius_medialis",
+    "gastrocnemius_lateralis",
+    "gastrocnemius",
+    "vastus_medialis",
+    "vastus_lateralis",
+    "rectus_femoris",
+    "semitendinosus",
+    "medial_hamstrings",
+    "biceps_femoris",
+    "gluteus_maximus",
+    "gluteus_medius",
+    "peroneus",
+)
+
+
+@dataclass
+class Recording:
+    """One recording of one person walking.
+
+    Attributes:
+        dataset, recording_id, subject_id: names; ``(dataset, recording_id, variant)`` is unique.
+        kind: one of ``KINDS``.
+        signals: channel name -> (T,) float64. IMU: m/s^2 with gravity and rad/s in the sensor's own
+            axes; key points and markers: m (px where ``pixels``), Y up; joint angles: rad.
+        sampling_rate_hz: None when the T samples are phases of one cycle without absolute time.
+        variant: "main", or which reading of the same walk this is ("camera_scale", "root_relative").
+        walk_id: the same for all recordings of one walk; empty means the recording_id.
+        start_s, end_s: the walking section that the truth describes, from the first sample; None: all.
+        age_years, sex, height_m, mass_kg, leg_length_m, pathology, affected_side: None when unknown.
+        truth: any of ``TRUTH``; reference_source says where it comes from.
+        emg: None or a table with ``percent`` and ``<muscle>_<l|r>`` envelopes; emg_side the side whose
+            initial contact is 0 percent.
+        licence, citation: of the dataset.
+
+    Raises:
+        InputError: wrong kind, a channel that is not finite or of another length, a wrong unit.
+    """
+
+    dataset: str
+    recording_id: str
+    subject_id: str
+    kind: str
+    signals: dict[str, np.ndarray]
+    sampling_rate_hz: float | None
+    variant: str = "main"
+    walk_id: str = ""
+    start_s: float | None = None
+    end_s: float | None = None
+    age_years: float | None = None
+    sex: str | None = None
+    height_m: float | None = None
+    mass_kg: float | None = None
+    leg_length_m: float | None = None
+    pathology: str | None = None
+    affected_side: str | None = None
+    truth: dict[str, float] = field(default_factory=dict)
+    reference_source: str = ""
+    emg: pd.DataFrame | None = None
+    emg_side: str | None = None
+    pixels: bool = False
+    licence: str = ""
+    citation: str = ""
+
+    def __post_init__(self) -> None:
+        self.walk_id = self.walk_id or self.recording_id
+        self.truth = {name: float(value) for name, value in self.truth.items() if value is not None and np.isfinite(value)}
+        check(self)
+
+    @property
+    def name(self) -> str:
+        """Dataset and recording, for sentences."""
+        return f"{self.dataset}/{self.recording_id}"
+
+    @property
+    def group(self) -> str:
+        """ "healthy" or "impaired"; "unknown" where nothing is said of a pathology."""
+        if self.pathology is None:
+            return "unknown"
+        return "healthy" if self.pathology == "none" else "impaired"
+
+    @property
+    def samples(self) -> int:
+        """T."""
+        return len(next(iter(self.signals.values())))
+
+    @property
+    def placements(self) -> tuple[str, ...]:
+        """IMU placements that are complete (six channels), in the order of the conventions."""
+        return tuple(p for p in IMU_PLACEMENTS if all(f"{p}_{c}" in self.signals for c in IMU_CHANNELS))
+
+    @property
+    def joints(self) -> tuple[str, ...]:
+        """Key points present, in the order of the conventions."""
+        return tuple(k for k in KEYPOINTS if f"{k}_x" in self.signals and f"{k}_y" in self.signals)
+
+    def imu(self, placement: str) -> tuple[np.ndarray, np.ndarray]:
+        """Acceleration (T, 3) in m/s^2 and angular velocity (T, 3) in rad/s of one sensor.
+
+        Raises InputError when the recording does not have it.
+        """
+        if placement not in self.placements:
+            raise InputError(f"recording {self.name} has no IMU at {placement!r}; it has {', '.join(self.placements) or 'none'}")
+        stacked = np.column_stack([self.signals[f"{placement}_{c}"] for c in IMU_CHANNELS])
+        return stacked[:, :3], stacked[:, 3:]
+
+    def points(self) -> dict[str, np.ndarray]:
+        """Key points: joint name -> (T, 3), or (T, 2) for keypoints_2d."""
+        axes = "xy" if self.kind == "keypoints_2d" else "xyz"
+        return {j: np.column_stack([self.signals[f"{j}_{a}"] for a in axes]) for j in self.joints}
+
+    def section(self) -> Recording:
+        """The recording cut to its walking section (the same object when it has none)."""
+        if self.sampling_rate_hz is None or (self.start_s is None and self.end_s is None):
+            return self
+        first = max(0, round((self.start_s or 0.0) * self.sampling_rate_hz))
+        last = self.samples if self.end_s is None else min(self.samples, round(self.end_s * self.sampling_rate_hz) + 1)
+        return replace(self, signals={c: v[first:last] for c, v in self.signals.items()}, start_s=None, end_s=None)
+
+
+def check(recording: Recording) -> None:
+    """Raise InputError, in one sentence, where a recording cannot be what it says."""
+    name = recording.name
+    if recording.kind not in KINDS:
+        raise InputError(f"recording {name} is of kind {recording.kind!r}; write one of {', '.join(KINDS)}")
+    if not recording.signals:
+        raise InputError(f"recording {name} has no channel of its kind {recording.kind}; name the columns as in the plain format")
+    lengths = {len(v) for v in recording.signals.values()}
+    if len(lengths) != 1 or lengths == {0}:
+        raise InputError(f"the channels of recording {name} have lengths {sorted(lengths)}; give one common length above 0")
+    for channel, values in recording.signals.items():
+        if not np.all(np.isfinite(values)):
+            raise InputError(f"channel {channel} of recording {name} has missing or infinite samples; fill or cut them")
+    if recording.sampling_rate_hz is not None and not (1.0 <= recording.sampling_rate_hz <= 5000.0):
+        raise InputError(f"recording {name} has a sampling rate of {recording.sampling_rate_hz:g} Hz; 1 to 5000 is expected")
+    if recording.sampling_rate_hz is None and recording.kind != "joint_angles":
+        raise InputError(f"recording {name} has no sampling_rate_hz; give it in recordings.csv or a time_s column")
+    if recording.sampling_rate_hz is not None:
+        _check_section(recording)
+    for known, value, allowed in (("sex", recording.sex, SEXES), ("affected_side", recording.affected_side, AFFECTED_SIDES)):
+        if value is not None and value not in allowed:
+            raise InputError(f"{known} of recording {name} is {value!r}; write one of {', '.join(allowed)}")
+    _check_plausible(recording)
+    if recording.kind == "imu":
+        _check_imu(recording)
+    if recording.kind == "joint_angles":
+        _check_angles(recording)
+    if recording.kind in ("keypoints_3d", "markers") and not recording.pixels:
+        _check_metres(recording)
+
+
+def _check_section(recording: Recording) -> None:
+    assert recording.sampling_rate_hz is not None
+    length = recording.samples / recording.sampling_rate_hz
+    start = recording.start_s if recording.start_s is not None else 0.0
+    end = recording.end_s if recording.end_s is not None else length
+    if not (-1e-6 <= start < end <= length + 1.0):
+        raise InputError(f"recording {recording.name} lasts {length:.2f} s, so its section {start:g} to {end:g} s cannot be")
+
+
+_PLAUSIBLE = {
+    "age_years": (1.0, 115.0, "years"),
+    "height_m": (0.6, 2.5, "metres"),
+    "mass_kg": (5.0, 350.0, "kilograms"),
+    "leg_length_m": (0.25, 1.35, "metres"),
+}
+_PLAUSIBLE_TRUTH = {
+    "walking_speed_mps": (0.0, 4.0),
+    "step_length_m": (0.0, 1.6),
+    "stride_length_m": (0.0, 3.2),
+    "step_time_s": (0.15, 5.0),
+    "stride_time_s": (0.3, 10.0),
+    "cadence_spm": (10.0, 300.0),
+}
+
+
+def _check_plausible(recording: Recording) -> None:
+    for column, (low, high, unit) in _PLAUSIBLE.items():
+        value = getattr(recording, column)
+        if value is not None and not low <= value <= high:
+            raise InputError(f"{column} of recording {recording.name} is {value:g}; {low:g} to {high:g} {unit} is expected")
+    for column, value in recording.truth.items():
+        if column not in TRUTH:
+            raise InputError(f"recording {recording.name} has an unknown truth {column!r}; known are {', '.join(TRUTH)}")
+        low, high = _PLAUSIBLE_TRUTH[column.replace("_l_", "_").replace("_r_", "_")]
+        if not low <= value <= high:
+            raise InputError(f"{column} of recording {recording.name} is {value:g}; {low:g} to {high:g} is expected, so its unit is wrong")
+
+
+def _check_imu(recording: Recording) -> None:
+    """Units by what gravity and walking must look like.
+
+    A sensor that walks reads gravity plus shaking: the median of its acceleration's norm is 9.8 m/s^2
+    within a third (the widest of 26 placements here is 9 to 12); in g it is 1, in mg 980. Angular
+    velocity of a walking body stays below 35 rad/s, of which 99 percent below 15; in deg/s the trunk
+    alone exceeds 20.
+    """
+    placements = sorted({channel.rsplit("_", 2)[0] for channel in recording.signals})
+    for placement in placements:
+        missing = [f"{placement}_{c}" for c in IMU_CHANNELS if f"{placement}_{c}" not in recording.signals]
+        if placement not in IMU_PLACEMENTS:
+            raise InputError(f"recording {recording.name} has an unknown IMU placement {placement!r}; known are {', '.join(IMU_PLACEMENTS)}")
+        if missing:
+            raise InputError(f"recording {recording.name} lacks the column {missing[0]}; an IMU needs acc and gyr in x, y and z")
+        acceleration, rotation = recording.imu(placement)
+        middle = float(np.median(np.linalg.norm(acceleration, axis=1)))
+        if not 0.67 * GRAVITY_MPS2 <= middle <= 1.5 * GRAVITY_MPS2:
+            unit = "in g" if 0.67 <= middle <= 1.5 else "in another unit or without gravity"
+            raise InputError(
+                f"the acceleration of {placement} in recording {recording.name} has a median norm of {middle:.3g} where "
+                f"9.8 m/s^2 with gravity is expected; it seems to be {unit}, so convert it"
+            )
+        fast = float(np.percentile(np.linalg.norm(rotation, axis=1), 99))
+        limit = 20.0 if placement in ("lower_back", "sternum", "head") else 30.0
+        if fast > limit:
+            raise InputError(
+                f"the angular velocity of {placement} in recording {recording.name} reaches {fast:.3g} where at most {limit:g} rad/s "
+                "is expected; it seems to be in deg/s, so convert it"
+            )
+
+
+def _check_angles(recording: Recording) -> None:
+    for channel, values in recording.signals.items():
+        if not channel.startswith("pelvis_t") and np.max(np.abs(values)) > 2 * np.pi:
+            raise InputError(
+                f"channel {channel} of recording {recording.name} reaches {np.max(np.abs(values)):.3g} where radians are expected; "
+                "it seems to be in degrees, so convert it"
+            )
+
+
+def _check_metres(recording: Recording) -> None:
+    heights = [v for c, v in recording.signals.items() if c.endswith("_y")]
+    if not heights:
+        raise InputError(f"recording {recording.name} lacks the column of a vertical coordinate (<joint>_y)")
+    extent = float(np.median(np.max(heights, axis=0) - np.min(heights, axis=0)))
+    if not 0.02 <= extent <= 3.0:
+        raise InputError(
+            f"the points of recording {recording.name} span {extent:.3g} vertically where a body in metres spans at most 3; "
+            "convert them to metres"
+        )
+
+
+def signal_table(signals: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Channels as contiguous float64 arrays."""
+    return {name: np.ascontiguousarray(values, float) for name, values in signals.items()}
+
+
+def merge_sides(truth: dict[str, float]) -> dict[str, float]:
+    """Fill the means of left and right, and what follows from stride time, where they are not given."""
+    truth = dict(truth)
+    for quantity in ("step_length", "step_time"):
+        unit = "m" if quantity == "step_length" else "s"
+        sides = [truth[f"{quantity}_{s}_{unit}"] for s in ("l", "r") if f"{quantity}_{s}_{unit}" in truth]
+        if len(sides) == 2:
+            truth.setdefault(f"{quantity}_{unit}", sum(sides) / 2)
+    if "step_time_s" in truth:
+        truth.setdefault("stride_time_s", 2 * truth["step_time_s"])
+    if "stride_time_s" in truth:
+        truth.setdefault("step_time_s", truth["stride_time_s"] / 2)
+        truth.setdefault("cadence_spm", 120.0 / truth["stride_time_s"])
+    if "step_length_l_m" in truth and "step_length_r_m" in truth:
+        truth.setdefault("stride_length_m", truth["step_length_l_m"] + truth["step_length_r_m"])
+    if "stride_length_m" in truth:
+        truth.setdefault("step_length_m", truth["stride_length_m"] / 2)
+    return truth
+
+
+def unique(recordings: Iterable[Recording]) -> list[Recording]:
+    """The recordings as a list. Raises InputError when two carry the same name and variant."""
+    seen: set[tuple[str, str, str, str]] = set()
+    result = []
+    for recording in recordings:
+        key = (recording.dataset, recording.recording_id, recording.variant, recording.kind)
+        if key in seen:
+            raise InputError(f"recording {recording.name} ({recording.variant}, {recording.kind}) is there twice; give unique recording_id values")
+        seen.add(key)
+        result.append(recording)
+    return result

@@ -1,0 +1,100 @@
+"""mobgap's example data: lower-back sensor of older people and one with multiple sclerosis.
+
+In: the folder ``mobgap_example`` (``data/lab/<cohort>/<person>/data.mat`` and ``infoForAlgo.mat``).
+Out: one IMU recording per walking bout of the best reference present: optical ("Stereophoto"),
+else the INDIP system of feet and pressure insoles. Accelerations in the files are in g, angular
+velocities in deg/s. Apache-2.0 (Mobilise-D).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synthgait.conventions import GRAVITY_MPS2, IMU_CHANNELS
+from synthgait.errors import InputError
+from synthgait.recordings.base import Recording, merge_sides
+from synthgait.recordings.matlab import field, fields, load_mat
+
+NAME = "mobgap_example"
+LICENCE = "Apache-2.0"
+CITATION = "Mobilise-D / mobgap example data"
+_PATHOLOGIES = {"HA": "none", "MS": "multiple_sclerosis", "PD": "parkinson", "COPD": "copd", "PFF": "hip_fracture", "CHF": "heart_failure"}
+_SYSTEMS = ("Stereophoto", "INDIP")
+
+
+def read(folder: Path) -> Iterator[Recording]:
+    """All walking bouts of all people. Raises InputError for a file that is not of this layout."""
+    files = sorted(folder.rglob("data.mat"))
+    if not files:
+        raise InputError(f"{folder} has no data/lab/<cohort>/<person>/data.mat; it is not {NAME}")
+    people = _people(folder)
+    for path in files:
+        cohort, person = path.parent.parent.name, path.parent.name
+        about = people.get(cohort, {}).get(person, {})
+        root = load_mat(path, "data")
+        for measure in fields(root):
+            for test in fields(field(root, measure)):
+                for trial in fields(field(root, f"{measure}.{test}")):
+                    where = f"{measure}.{test}.{trial}"
+                    if field(root, f"{where}.SU.LowerBack") is not None:
+                        yield from _bouts(path, root, where, cohort, person, about)
+
+
+def _people(folder: Path) -> dict[str, Any]:
+    found = sorted(folder.rglob("participant_metadata.json"))
+    return json.loads(found[0].read_text()) if found else {}
+
+
+def _bouts(path: Path, root: Any, where: str, cohort: str, person: str, about: dict[str, Any]) -> Iterator[Recording]:
+    sensor = field(root, f"{where}.SU.LowerBack")
+    rate = float(field(sensor, "Fs.Acc"))
+    acceleration = np.asarray(field(sensor, "Acc"), float) * GRAVITY_MPS2
+    rotation = np.deg2rad(np.asarray(field(sensor, "Gyr"), float))
+    signals = {f"lower_back_{c}": v for c, v in zip(IMU_CHANNELS, np.hstack([acceleration, rotation]).T, strict=True)}
+    info = path.with_name("infoForAlgo.mat")
+    body = load_mat(info, "infoForAlgo") if info.is_file() else None
+    measure = where.split(".")[0]
+    height = field(body, f"{measure}.Height") if body is not None else None
+    mass = field(body, f"{measure}.Weight") if body is not None else None
+    base = f"{cohort}_{person}_" + "_".join(where.split(".")[1:])
+    length = len(acceleration) / rate
+    for system in _SYSTEMS:
+        bouts = [b for b in np.atleast_1d(field(root, f"{where}.Standards.{system}.MicroWB")) if field(b, "WalkingSpeed") is not None]
+        walks = [b for b in bouts if np.isfinite(b.WalkingSpeed) and b.Start < b.End <= length]
+        for number, bout in enumerate(walks, start=1):
+            yield Recording(
+                dataset=NAME,
+                recording_id=f"{base}_bout{number}",
+                subject_id=f"{cohort}_{person}",
+                kind="imu",
+                signals=signals,
+                sampling_rate_hz=rate,
+                start_s=float(bout.Start),
+                end_s=float(bout.End),
+                height_m=about.get("height_m", None if height is None else float(height) / 100.0),
+                mass_kg=about.get("weight_kg", None if mass is None else float(mass)),
+                pathology=_PATHOLOGIES.get(cohort, cohort.lower()),
+                affected_side="none" if cohort == "HA" else None,
+                truth=_truth(bout),
+                reference_source=f"{system} walking bout",
+                licence=LICENCE,
+                citation=CITATION,
+            )
+        if walks:
+            return
+
+
+def _truth(bout: Any) -> dict[str, float]:
+    truth = {"walking_speed_mps": float(bout.WalkingSpeed), "stride_length_m": float(bout.AverageStrideLength)}
+    steps = np.atleast_1d(np.asarray(field(bout, "Step_Duration"), float))
+    strides = np.atleast_1d(np.asarray(field(bout, "Stride_Duration"), float))
+    if np.isfinite(steps).any():
+        truth["step_time_s"] = float(np.nanmean(steps))
+    if np.isfinite(strides).any():
+        truth["stride_time_s"] = float(np.nanmean(strides))
+    return merge_sides(truth)

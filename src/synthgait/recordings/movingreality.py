@@ -1,0 +1,89 @@
+"""Movin(g)Reality: people after stroke on a treadmill, inertial sensors on feet, shanks and lower back.
+
+In: the folder ``movingreality_stroke_imu`` (``meta.csv`` and one npz per trial). Out: one IMU
+recording per trial; trials at a fixed treadmill speed carry truth for their last 120 s.
+
+Ensink et al., Sensors 2024;24:710. MIT licence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from synthgait.conventions import IMU_CHANNELS
+from synthgait.errors import InputError
+from synthgait.inertial import foot_strides
+from synthgait.recordings.base import Recording, merge_sides
+from synthgait.recordings.tables import number, read_table, require
+
+NAME = "movingreality_stroke_imu"
+LICENCE = "MIT"
+CITATION = "Ensink et al., Sensors 2024;24:710"
+_PLACEMENTS = {"leftfoot": "foot_l", "rightfoot": "foot_r", "leftshank": "shank_l", "rightshank": "shank_r", "lumbar": "lower_back"}
+#: The treadmill needs its time to reach the speed: truth holds for the last two minutes.
+_SECTION_S = 120.0
+
+
+def read(folder: Path) -> Iterator[Recording]:
+    """All trials of ``meta.csv``. Raises InputError for a missing file, column or sensor."""
+    meta = read_table(folder / "meta.csv")
+    require(meta, ("file", "subject", "trial", "fixed_treadmill_speed", "speed_mps"), folder / "meta.csv")
+    for _, row in meta.iterrows():
+        path = folder / str(row["file"])
+        if not path.is_file():
+            raise InputError(f"{folder / 'meta.csv'} names {row['file']}, which is not there; restore the file or remove its row")
+        yield _recording(path, row)
+
+
+def _recording(path: Path, row: pd.Series) -> Recording:
+    with np.load(path, allow_pickle=False) as stored:
+        missing = [key for key in ("data", "sensors") if key not in stored.files]
+        if missing:
+            raise InputError(f"{path} has no array {missing[0]!r}; it is not a trial of {NAME}")
+        data = stored["data"].astype(float)
+        sensors = [str(s) for s in stored["sensors"]]
+        rate = float(stored["fs"]) if "fs" in stored.files else 100.0
+    signals = {
+        f"{_PLACEMENTS[sensor]}_{channel}": data[i, :, c]
+        for i, sensor in enumerate(sensors)
+        if sensor in _PLACEMENTS
+        for c, channel in enumerate(IMU_CHANNELS)
+    }
+    length = data.shape[1] / rate
+    start = max(0.0, length - _SECTION_S)
+    truth: dict[str, float] = {}
+    speed = number(row, "speed_mps")
+    if str(row["fixed_treadmill_speed"]).lower() == "true" and speed is not None:
+        truth["walking_speed_mps"] = speed
+        # the stride_T columns of meta.csv are wrong for some trials: take the feet's own rhythm
+        first = round(start * rate)
+        durations = []
+        for side in ("l", "r"):
+            foot = np.column_stack([signals[f"foot_{side}_{c}"][first:] for c in IMU_CHANNELS])
+            strides = foot_strides(foot[:, :3], foot[:, 3:], rate)
+            durations.append(float(np.mean(strides.end_s - strides.start_s)))
+        truth["stride_time_s"] = float(np.mean(durations))
+        truth["stride_length_m"] = speed * truth["stride_time_s"]
+    height = number(row, "height_cm")
+    return Recording(
+        dataset=NAME,
+        recording_id=f"{row['subject']}_{row['trial']}",
+        subject_id=str(row["subject"]),
+        kind="imu",
+        signals=signals,
+        sampling_rate_hz=rate,
+        start_s=start,
+        end_s=length,
+        age_years=number(row, "age"),
+        height_m=None if height is None else height / 100.0,
+        mass_kg=number(row, "mass_kg"),
+        pathology="stroke",
+        truth=merge_sides(truth),
+        reference_source="treadmill speed; stride time from the feet's sensors" if truth else "",
+        licence=LICENCE,
+        citation=CITATION,
+    )

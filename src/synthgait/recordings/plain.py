@@ -1,0 +1,213 @@
+"""The plain folder format: bring your own recordings, or write any of ours in it.
+
+In: a folder with ``dataset.yaml`` (name, licence, citation; optional ``units: m`` or ``px`` for key
+points), ``recordings.csv`` (one row per recording) and ``signals/<file>.csv`` (``time_s`` plus
+channels). Out: recordings; and back.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from synthgait.errors import InputError
+from synthgait.recordings.base import EMG_MUSCLES, KINDS, TRUTH, Recording, signal_table
+from synthgait.recordings.tables import fill_gaps, number, read_table, require, text
+
+_REQUIRED = ("recording_id", "subject_id", "file", "kind")
+_TEXTS = ("sex", "pathology", "affected_side")
+_NUMBERS = ("age_years", "height_m", "mass_kg", "leg_length_m", "start_s", "end_s")
+COLUMNS = (
+    *("recording_id", "subject_id", "file", "kind", "variant", "sampling_rate_hz", "start_s", "end_s"),
+    *("age_years", "sex", "height_m", "mass_kg", "leg_length_m", "pathology", "affected_side"),
+    *TRUTH,
+    *("reference_source", "emg_file", "emg_side"),
+)
+
+
+def is_plain(folder: Path) -> bool:
+    """True when the folder has the two files that make a plain dataset."""
+    return (folder / "dataset.yaml").is_file() and (folder / "recordings.csv").is_file()
+
+
+def read(folder: Path) -> Iterator[Recording]:
+    """Every row. Raises InputError for a missing file or column, a wrong unit, a clock that runs back."""
+    about = _about(folder / "dataset.yaml")
+    index_path = folder / "recordings.csv"
+    table = read_table(index_path, dtype={c: str for c in ("recording_id", "subject_id", "file", "kind", "variant", "emg_file", "emg_side")})
+    require(table, _REQUIRED, index_path)
+    read_files: dict[str, pd.DataFrame] = {}
+    for line, (_, row) in enumerate(table.iterrows(), start=2):
+        for column in _REQUIRED:
+            if text(row, column) is None:
+                raise InputError(f"line {line} of {index_path} has no {column}; fill it in")
+        file = str(text(row, "file"))
+        if file not in read_files:
+            # several rows may describe one file; keep only the latest, they come together
+            read_files = {file: read_table(_inside(folder, file, index_path))}
+        yield _recording(folder, about, row, read_files[file], _inside(folder, file, index_path))
+
+
+def _about(path: Path) -> dict[str, Any]:
+    try:
+        about = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is no YAML ({str(error).splitlines()[0]}); write name, licence and citation") from None
+    if not isinstance(about, dict) or not about.get("name"):
+        raise InputError(f"{path} has no name; write name, licence and citation")
+    return about
+
+
+def _inside(folder: Path, file: str, index_path: Path) -> Path:
+    for candidate in (folder / file, folder / "signals" / file):
+        if candidate.is_file():
+            return candidate
+    raise InputError(f"{index_path} names the file {file}, which is not below {folder}; put it into signals/")
+
+
+def _recording(folder: Path, about: dict[str, Any], row: Any, table: pd.DataFrame, path: Path) -> Recording:
+    kind = str(text(row, "kind"))
+    if kind not in KINDS:
+        raise InputError(f"recording {text(row, 'recording_id')} of {folder} is of kind {kind!r}; write one of {', '.join(KINDS)}")
+    signals, rate = _signals(table, number(row, "sampling_rate_hz"), path, kind)
+    units = str(about.get("units") or about.get("keypoint_units") or ("px" if kind == "keypoints_2d" else "m"))
+    emg_file = text(row, "emg_file")
+    emg = None if emg_file is None else _emg(_inside(folder, emg_file, folder / "recordings.csv"))
+    emg_side = text(row, "emg_side")
+    if emg is not None and emg_side not in ("l", "r", "left", "right"):
+        raise InputError(f"emg_side of recording {text(row, 'recording_id')} is {emg_side!r}; write l or r")
+    texts = {column: text(row, column) for column in _TEXTS}
+    if texts["sex"] is not None:
+        texts["sex"] = {"f": "female", "m": "male"}.get(texts["sex"].lower(), texts["sex"].lower())
+    start = _first_time(table)
+    numbers = {column: number(row, column) for column in _NUMBERS}
+    for column in ("start_s", "end_s"):
+        # sections are written on the file's clock, which need not begin at zero
+        value = numbers[column]
+        if value is not None:
+            numbers[column] = value - start
+    return Recording(
+        dataset=str(about["name"]),
+        recording_id=str(text(row, "recording_id")),
+        subject_id=str(text(row, "subject_id")),
+        kind=kind,
+        variant=text(row, "variant") or "main",
+        walk_id=text(row, "walk_id") or "",
+        signals=signals,
+        sampling_rate_hz=rate,
+        truth={name: value for name in TRUTH if (value := number(row, name)) is not None},
+        reference_source=text(row, "reference_source") or "",
+        emg=emg,
+        emg_side=emg_side[0] if emg is not None and emg_side else None,
+        pixels=units == "px",
+        licence=str(about.get("licence", about.get("license", "")) or ""),
+        citation=str(about.get("citation", "") or ""),
+        **texts,  # type: ignore[arg-type]
+        **numbers,  # type: ignore[arg-type]
+    )
+
+
+def _first_time(table: pd.DataFrame) -> float:
+    return float(table["time_s"].iloc[0]) if "time_s" in table.columns and "percent" not in table.columns else 0.0
+
+
+def _signals(table: pd.DataFrame, rate: float | None, path: Path, kind: str) -> tuple[dict[str, np.ndarray], float | None]:
+    channels = [c for c in table.columns if c not in ("time_s", "percent")]
+    for channel in channels:
+        if not pd.api.types.is_numeric_dtype(table[channel]):
+            raise InputError(f"column {channel} of {path} holds something that is no number; mend or remove it")
+    values = table[channels].to_numpy(float)
+    if "time_s" not in table.columns:
+        if kind != "joint_angles":
+            raise InputError(f"{path} has no column time_s; every signal needs its clock")
+        return signal_table(dict(zip(channels, values.T, strict=True))), rate
+    time = table["time_s"].to_numpy(float)
+    if not np.all(np.isfinite(time)) or np.any(np.diff(time) <= 0):
+        where = int(np.argmax(~(np.diff(time) > 0))) + 1 if len(time) > 1 else 0
+        raise InputError(f"time_s of {path} does not increase at row {where + 1}; sort the samples and remove repeated ones")
+    if len(time) < 2:
+        raise InputError(f"{path} has {len(time)} samples; a recording needs more")
+    measured = 1.0 / float(np.median(np.diff(time)))
+    if rate is not None and abs(rate - measured) > 0.02 * rate:
+        raise InputError(f"sampling_rate_hz is {rate:g} but time_s of {path} steps at {measured:.4g} Hz; correct one of them")
+    rate = rate or measured
+    grid = np.arange(round((time[-1] - time[0]) * rate) + 1) / rate + time[0]
+    if len(grid) != len(time) or np.max(np.abs(grid - time)) > 0.1 / rate:
+        # dropped or jittering samples: put them on an even clock
+        if np.max(np.diff(time)) > 0.5:
+            raise InputError(f"time_s of {path} has a gap of {np.max(np.diff(time)):.2f} s; split the recording there")
+        values = fill_gaps(time, values, grid)
+    return signal_table(dict(zip(channels, values.T, strict=True))), rate
+
+
+def _emg(path: Path) -> pd.DataFrame:
+    table = read_table(path)
+    require(table, ("percent",), path)
+    percent = table["percent"].to_numpy(float)
+    if np.any(np.diff(percent) <= 0) or percent[0] < 0 or percent[-1] > 100:
+        raise InputError(f"percent of {path} does not increase within 0 to 100; write the gait cycle in percent")
+    known = {f"{m}_{s}" for m in EMG_MUSCLES for s in "lr"}
+    kept = ["percent", *(c for c in table.columns if c in known)]
+    if len(kept) == 1:
+        raise InputError(f"{path} has no known muscle; name columns like soleus_r, of {', '.join(EMG_MUSCLES)}")
+    return table[kept].astype(float)
+
+
+def write_plain(recordings: Sequence[Recording], folder: Path | str) -> Path:
+    """Write recordings of one dataset as a plain folder; recordings with the same signals share a file.
+
+    Raises:
+        InputError: recordings of several datasets, or a folder that holds something already.
+    """
+    folder = Path(folder)
+    names = sorted({r.dataset for r in recordings})
+    if len(names) != 1:
+        raise InputError(f"a plain folder holds one dataset, these recordings are of {len(names)} ({', '.join(names)}); write one folder each")
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder} is not empty; name a new folder")
+    if len({r.pixels for r in recordings}) > 1:
+        raise InputError("key points in metres and in pixels need a folder each, because dataset.yaml gives one unit")
+    (folder / "signals").mkdir(parents=True, exist_ok=True)
+    about = {"name": names[0], "licence": recordings[0].licence, "citation": recordings[0].citation}
+    about["units"] = "px" if recordings[0].pixels else "m"
+    (folder / "dataset.yaml").write_text(yaml.safe_dump(about, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    rows, written = [], {}
+    for recording in recordings:
+        key = (recording.sampling_rate_hz, *((c, id(v)) for c, v in recording.signals.items()))
+        if key not in written:
+            written[key] = f"{_safe(recording.recording_id)}_{recording.kind}_{_safe(recording.variant)}.csv"
+            _write_csv(_table(recording), folder / "signals" / written[key])
+        rows.append(_row(recording, written[key]))
+        if recording.emg is not None:
+            rows[-1]["emg_file"] = f"{_safe(recording.recording_id)}_emg.csv"
+            _write_csv(recording.emg, folder / "signals" / rows[-1]["emg_file"])
+    _write_csv(pd.DataFrame(rows, columns=[*COLUMNS, "walk_id"]), folder / "recordings.csv")
+    return folder
+
+
+def _safe(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+
+
+def _table(recording: Recording) -> pd.DataFrame:
+    table = pd.DataFrame(recording.signals)
+    if recording.sampling_rate_hz is not None:
+        table.insert(0, "time_s", np.arange(recording.samples) / recording.sampling_rate_hz)
+    return table
+
+
+def _row(recording: Recording, file: str) -> dict[str, Any]:
+    names = [c for c in COLUMNS if c not in TRUTH and c not in ("file", "emg_file")]
+    return {**{c: getattr(recording, c) for c in names}, "file": file, "walk_id": recording.walk_id, **recording.truth}
+
+
+def _write_csv(table: pd.DataFrame, path: Path) -> None:
+    partial = path.with_suffix(".partial")
+    table.to_csv(partial, index=False, float_format="%.9g")
+    os.replace(partial, path)

@@ -1,0 +1,59 @@
+"""Reading tables with one clear sentence for what is missing.
+
+In: paths and rows. Out: data frames, numbers or None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synthgait.errors import InputError
+
+
+def read_table(path: Path, **options: Any) -> pd.DataFrame:
+    """A CSV or text table. Raises InputError when it is missing, empty or unreadable."""
+    try:
+        table = pd.read_csv(path, **options)
+    except FileNotFoundError:
+        raise InputError(f"{path} is not there; the dataset is incomplete") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as a table ({error}); restore the file") from None
+    if table.empty:
+        raise InputError(f"{path} has no rows; restore the file")
+    return table
+
+
+def require(table: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
+    """Raise InputError naming the first column that a table lacks."""
+    for column in columns:
+        if column not in table.columns:
+            raise InputError(f"{path} has no column {column!r}; it has {', '.join(map(str, table.columns[:12]))}")
+
+
+def number(row: Any, column: str) -> float | None:
+    """A finite number of a row, or None where it is blank or no number."""
+    value = pd.to_numeric(row.get(column), errors="coerce")
+    return None if value is None or not np.isfinite(value) else float(value)
+
+
+def text(row: Any, column: str) -> str | None:
+    """A text of a row without surrounding blanks, or None where it is blank."""
+    value = row.get(column)
+    if value is None or (isinstance(value, float) and np.isnan(value)) or not str(value).strip():
+        return None
+    return str(value).strip()
+
+
+def sex(value: str | None) -> str | None:
+    """male or female from the letters datasets use (M, F, W, ...); None where unknown."""
+    return {"m": "male", "f": "female", "w": "female"}.get((value or "").strip().lower()[:1])
+
+
+def fill_gaps(time: np.ndarray, values: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """Values (T, C) at increasing times, linearly interpolated to a grid; ends are held."""
+    return np.column_stack([np.interp(grid, time, column) for column in values.T])

@@ -154,7 +154,7 @@ def _coordinates(skeleton: Skeleton, stride_m: np.ndarray) -> np.ndarray:
     put("lumbar_extension", -3 * degree - 1.5 * degree * wave(2, 0.05))
     put("lumbar_bending", 4.5 * degree * wave(1, 0.13))
     put("lumbar_rotation", -7 * degree * size * wave(1, 0.0))
-    put("pelvis_tx", stride_m[:, None] * phase + 0.010 * size * np.sin(4 * np.pi * (phase - 0.03)))
+    put("pelvis_tx", stride_m[:, None] * phase + 0.010 * size * (np.sin(4 * np.pi * (phase - 0.03)) + np.sin(0.12 * np.pi)))
     put("pelvis_tz", 0.022 * wave(1, 0.30))
     base = {name: _series(knots) * degree for name, knots in _KNOTS_DEG.items()}
 
@@ -256,6 +256,7 @@ def _truth(
             "height_m": [s.height_m for s in subjects],
             "mass_kg": [s.mass_kg for s in subjects],
             "leg_length_m": leg,
+            "knee_varus_rad": [s.knee_varus_rad for s in subjects],
             "pathology": [s.pathology for s in subjects],
             "severity": [s.severity for s in subjects],
             "affected_side": [s.affected_side for s in subjects],

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -114,10 +115,10 @@ class Skeleton:
             array = np.array(list(values), dtype=float)
             return array[0] if people is None else array
 
-        joints = tuple(
-            replace(joint, **{field: stacked(getattr(m.joints[i], field) for m in models) for field in _JOINT_NUMBERS})
-            for i, joint in enumerate(first.joints)
-        )
+        def numbers(i: int) -> dict[str, Any]:
+            return {field: stacked(getattr(m.joints[i], field) for m in models) for field in _JOINT_NUMBERS}
+
+        joints = tuple(replace(joint, **numbers(i)) for i, joint in enumerate(first.joints))
         return cls(
             joints,
             first.coordinates,
@@ -427,7 +428,7 @@ def _checked(skeleton: Skeleton, array: Array, q: Array) -> Array:
     array = np.asarray(array, float)
     if array.shape != np.shape(q) or array.ndim < 1 or array.shape[-1] != len(skeleton.coordinates):
         raise InputError(
-            f"coordinates have shape {array.shape}; the last axis holds the model's {len(skeleton.coordinates)} coordinates, alike for speeds"
+            f"coordinates have shape {array.shape}; the last axis holds the model's {len(skeleton.coordinates)} coordinates, as must speeds"
         )
     if skeleton.people is not None and (array.ndim < 2 or array.shape[0] != skeleton.people):
         raise InputError(f"{skeleton.people} people but coordinates of shape {array.shape}; give one trial per person on the first axis")

@@ -369,8 +369,9 @@ def muscle_age(age_years: float, sex: str) -> MuscleAge:
     return MuscleAge((1 - 0.3 * old) * child * sex_factor, 1 - 0.2 * old, 1 + 0.2 * old, 1 - 0.17 * old)
 
 
-def build_model(subject: Subject) -> MusculoskeletalModel:
-    """The healthy body of a subject, three-dimensional: 19 coordinates, 48 muscles.
+def build_model(subject: Subject, *, with_muscles: bool = True) -> MusculoskeletalModel:
+    """The healthy body of a subject, three-dimensional: 19 coordinates, 48 muscles (none, and ten
+    times sooner, where only its motion is wanted).
 
     Pathology is applied afterwards by ``synthgait.pathologies.apply``.
     """
@@ -385,7 +386,7 @@ def build_model(subject: Subject) -> MusculoskeletalModel:
         leg_bodies, leg_joints = _leg(side, scales, subject.knee_varus_rad)
         bodies += leg_bodies
         joints += leg_joints
-        muscles += _leg_muscles(side, subject, scales)
+        muscles += _leg_muscles(side, subject, scales) if with_muscles else []
         contacts += _foot_contacts(side, scales, mass)
     joints.append(lumbar)
     moment = mass * height

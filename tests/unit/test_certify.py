@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from opensim_process import in_opensim
 
+from opensim_process import in_opensim
 from synthgait.conventions import GRAVITY_MPS2
 from synthgait.musculoskeletal import (
     Actuator,

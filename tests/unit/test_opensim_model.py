@@ -6,8 +6,8 @@ from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 import pytest
-from opensim_process import in_opensim
 
+from opensim_process import in_opensim
 from synthgait.errors import InputError
 from synthgait.musculoskeletal import REFERENCE_HEIGHT_M, REFERENCE_LEG_LENGTH_M, Joint, MusculoskeletalModel, build_model
 from synthgait.subjects import Subject

@@ -1,0 +1,257 @@
+"""Pathologies: from a name, a severity and a side to changes of a body and of its task.
+
+In: the tables of ``simulations/pathologies/*.yaml``, a healthy model and a ``Subject``. Out: the
+changed ``MusculoskeletalModel`` and ``WalkingTask``. Severity interpolates linearly between the
+healthy value at 0 and the table's at 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from synthgait.conventions import LEG_COORDINATES, LEG_MUSCLES, LUMBAR_COORDINATES, SIDES
+from synthgait.errors import InputError
+from synthgait.musculoskeletal import Joint, MusculoskeletalModel
+from synthgait.simulate.task import WalkingTask
+from synthgait.subjects import Subject
+
+#: What a table may call several muscles at once.
+MUSCLE_GROUPS: dict[str, tuple[str, ...]] = {
+    "all": LEG_MUSCLES,
+    "plantarflexors": ("soleus", "gastrocnemius_medialis", "gastrocnemius_lateralis", "tibialis_posterior", "peroneus_longus"),
+    "triceps_surae": ("soleus", "gastrocnemius_medialis", "gastrocnemius_lateralis"),
+    "dorsiflexors": ("tibialis_anterior",),
+    "knee_extensors": ("vastus_lateralis", "vastus_medialis", "rectus_femoris"),
+    "hamstrings": ("semimembranosus", "biceps_femoris_long"),
+    "knee_flexors": ("semimembranosus", "biceps_femoris_long", "biceps_femoris_short", "gracilis"),
+    "hip_extensors": ("gluteus_maximus_superior", "gluteus_maximus_inferior", "adductor_magnus_distal"),
+    "hip_flexors": ("iliacus", "psoas", "rectus_femoris"),
+    "hip_abductors": ("gluteus_medius_anterior", "gluteus_medius_middle", "gluteus_medius_posterior", "tensor_fasciae_latae"),
+    "hip_adductors": ("adductor_longus", "adductor_magnus_proximal", "adductor_magnus_distal"),
+}
+MuscleParameter = Literal[
+    "max_isometric_force_n",
+    "optimal_fibre_length_m",
+    "tendon_slack_length_m",
+    "max_contraction_velocity_per_s",
+    "deactivation_time_constant_s",
+    "passive_fibre_strain",
+    "fibre_damping",
+    "tendon_strain",
+]
+PassiveParameter = Literal["k1_nm", "k2_per_rad", "theta1_rad", "k3_nm", "k4_per_rad", "theta2_rad", "damping_nms_per_rad"]
+TaskParameter = Literal[
+    "walking_speed_mps",
+    "excitation_weight",
+    "activation_weight",
+    "acceleration_weight",
+    "lumbar_weight",
+    "tracking_weight",
+    "trunk_weight",
+    "trunk_lean_rad",
+    "minimum_step_width_m",
+]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Change(_Strict):
+    """One line of a table: a factor or a shift at severity 1, and where it comes from."""
+
+    factor_at_severity_1: float | None = Field(None, gt=0.0, le=10.0)
+    shift_at_severity_1: float | None = None
+    source: str = Field(min_length=10)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> _Change:
+        if (self.factor_at_severity_1 is None) == (self.shift_at_severity_1 is None):
+            raise ValueError("give either factor_at_severity_1 or shift_at_severity_1")
+        return self
+
+    def changed(self, value: float, severity: float) -> float:
+        """The healthy value moved towards the table's."""
+        if self.factor_at_severity_1 is not None:
+            return value * (1.0 + severity * (self.factor_at_severity_1 - 1.0))
+        return value + severity * (self.shift_at_severity_1 or 0.0)
+
+
+class MuscleChange(_Change):
+    """A change of muscles, by name or by a name of ``MUSCLE_GROUPS``, on a side."""
+
+    parameter: MuscleParameter
+    muscles: tuple[str, ...] = Field(min_length=1)
+    side: Literal["affected", "unaffected", "both"] = "affected"
+
+    @model_validator(mode="after")
+    def _known(self) -> MuscleChange:
+        for name in self.muscles:
+            if name not in LEG_MUSCLES and name not in MUSCLE_GROUPS:
+                raise ValueError(f"there is no muscle {name!r}; groups are {', '.join(MUSCLE_GROUPS)}")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The muscles without side, groups taken apart."""
+        return tuple(dict.fromkeys(muscle for name in self.muscles for muscle in MUSCLE_GROUPS.get(name, (name,))))
+
+
+class PassiveChange(_Change):
+    """A change of passive joint moments; theta1 is where the upper end of the range begins to resist,
+    theta2 the lower."""
+
+    parameter: PassiveParameter
+    coordinates: tuple[Literal[(*LEG_COORDINATES, *LUMBAR_COORDINATES)], ...] = Field(min_length=1)  # type: ignore[valid-type]
+    side: Literal["affected", "unaffected", "both"] = "affected"
+
+
+class AlignmentChange(_Change):
+    """A change of the knee's frontal alignment, varus positive."""
+
+    parameter: Literal["knee_varus_rad"]
+    side: Literal["affected", "unaffected", "both"] = "affected"
+
+
+class TaskChange(_Change):
+    """A change of what is asked of the walker."""
+
+    parameter: TaskParameter
+
+
+class Pathology(_Strict):
+    """One table of ``simulations/pathologies``.
+
+    ``sides`` are the affected sides that occur, ``age_years`` the ages a study may draw, ``changes``
+    those of the body and ``task`` those of the walking task.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    title: str
+    description: str
+    sides: tuple[Literal["left", "right", "both"], ...] = Field(min_length=1)
+    age_years: tuple[float, float]
+    changes: tuple[MuscleChange | PassiveChange | AlignmentChange, ...] = ()
+    task: tuple[TaskChange, ...] = ()
+
+
+def declarations(kind: str) -> Path:
+    """The folder ``simulations`` or ``generators``: of the installed wheel, or of the repository."""
+    package = Path(str(resources.files("synthgait")))
+    for folder in (package / "declarations" / kind, package.parents[1] / kind):
+        if folder.is_dir():
+            return folder
+    raise InputError(f"the declarations {kind!r} are missing from this installation; install synthgait again")
+
+
+def one_sentence(error: ValidationError) -> str:
+    """The first thing that is wrong, naming its key."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    message = (
+        "unknown key; remove it or mend its spelling" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+    )
+    given = "" if isinstance(first["input"], dict | list) or first["type"] == "extra_forbidden" else f" (given {first['input']!r})"
+    return f"{where}: {message}{given}"
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping. Raises InputError naming the file."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); give the path of a YAML file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not YAML ({str(error).splitlines()[0]}); mend it there") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} should hold keys and values; see simulations/README.md")
+    return content
+
+
+def load(path: str | Path) -> Pathology:
+    """Read one table. Raises InputError naming the file, the key and what is wrong with it."""
+    path = Path(path)
+    content = read_yaml(path)
+    # Each line says by its keys of which kind it is, so that an error names one kind only.
+    kinds = {"muscles": MuscleChange, "coordinates": PassiveChange}
+    try:
+        lines = content.get("changes") or []
+        changes = [next((k for key, k in kinds.items() if key in line), AlignmentChange).model_validate(line) for line in lines]
+        return Pathology.model_validate(content | {"changes": changes})
+    except ValidationError as error:
+        raise InputError(f"{path}: {one_sentence(error)}") from error
+
+
+@cache
+def tables() -> dict[str, Pathology]:
+    """All pathologies by name."""
+    found = [load(path) for path in sorted((declarations("simulations") / "pathologies").glob("*.yaml"))]
+    return {pathology.name: pathology for pathology in found}
+
+
+def get(name: str) -> Pathology:
+    """One pathology. Raises InputError when there is none of that name."""
+    if name not in tables():
+        raise InputError(f"there is no pathology {name!r}; there are {', '.join(tables())}")
+    return tables()[name]
+
+
+def apply(model: MusculoskeletalModel, subject: Subject) -> MusculoskeletalModel:
+    """The subject's body with its pathology, from the healthy one.
+
+    Raises:
+        InputError: the pathology does not exist.
+    """
+    if subject.pathology == "none":
+        return model
+    for change in get(subject.pathology).changes:
+        sides = _sides(change.side, subject.affected_side)
+        if isinstance(change, MuscleChange):
+            wanted = {f"{name}_{side}" for name in change.names for side in sides}
+            muscles = tuple(_changed(m, change, subject.severity) if m.name in wanted else m for m in model.muscles)
+            model = replace(model, muscles=muscles)
+        elif isinstance(change, PassiveChange):
+            wanted = {c if c in LUMBAR_COORDINATES else f"{c}_{side}" for c in change.coordinates for side in sides}
+            moments = tuple(_changed(p, change, subject.severity) if p.coordinate in wanted else p for p in model.passive_moments)
+            model = replace(model, passive_moments=moments)
+        else:
+            model = replace(model, joints=tuple(_aligned(j, change, sides, subject.severity) for j in model.joints))
+    return model
+
+
+def apply_to_task(task: WalkingTask, subject: Subject) -> WalkingTask:
+    """The task as the pathology changes it."""
+    if subject.pathology == "none":
+        return task
+    for change in get(subject.pathology).task:
+        task = replace(task, **{change.parameter: change.changed(getattr(task, change.parameter), subject.severity)})
+    return task
+
+
+def _sides(side: str, affected_side: str) -> Iterable[str]:
+    affected = {"left": ("l",), "right": ("r",), "both": SIDES}[affected_side]
+    if side == "both":
+        return SIDES
+    return affected if side == "affected" else tuple(s for s in SIDES if s not in affected)
+
+
+def _changed(part: Any, change: MuscleChange | PassiveChange, severity: float) -> Any:
+    name = change.parameter
+    return replace(part, **{name: change.changed(getattr(part, name), severity)})
+
+
+def _aligned(joint: Joint, change: AlignmentChange, sides: Iterable[str], severity: float) -> Joint:
+    for side in sides:
+        if joint.name == f"knee_{side}":
+            sign = 1.0 if side == "r" else -1.0  # rotation about +X takes the right knee into varus
+            x, y, z = joint.parent_rotation_rad
+            return replace(joint, parent_rotation_rad=(sign * change.changed(sign * x, severity), y, z))
+    return joint

@@ -1,0 +1,349 @@
+"""Studies: what is simulated, declared in YAML, and the deterministic plan that follows from it.
+
+In: a study of ``simulations/*.yaml``. Out: ``Study`` and its ``PlannedTrial`` rows: one row, one
+child seed and one warm-start parent per trial.
+
+The plan is a continuation tree: the minimum spanning tree of all trials over what the solver finds
+near (size, speed, cadence, pathology and its severity), grown from the trial most like a healthy
+adult at 1.2 m/s, so that every parent is the nearest trial that comes earlier in the plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+import synthgait
+from synthgait import pathologies
+from synthgait.conventions import CONDITION_PREFIX, GRAVITY_MPS2
+from synthgait.errors import InputError
+from synthgait.musculoskeletal import REFERENCE_HEIGHT_M, REFERENCE_LEG_LENGTH_M, MusculoskeletalModel, build_model
+from synthgait.simulate.normative import typical_cadence_spm
+from synthgait.simulate.task import WalkingTask
+from synthgait.subjects import AGE_RANGE_YEARS, Subject, draw_subject
+
+ENGINES = ("casadi", "moco")
+#: Limits of a prescribed stride time: outside them nobody walks.
+STRIDE_TIME_LIMITS_S = (0.55, 2.6)
+#: What counts as one step of continuation in each direction of the plan's space.
+_NEAR = {"speed": 0.05, "cadence": 0.10, "size": 0.10, "strength": 0.20, "severity": 0.25, "lean": 0.15, "weights": 0.7, "contact": 0.4}
+_OTHER_PATHOLOGY, _OTHER_SIDE, _FREE_STRIDE_TIME = 1.5, 6.0, 1.0
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Range = tuple[float, float]
+
+
+def _ordered_range(name: str, value: Range, limits: Range) -> None:
+    low, high = value
+    if not limits[0] <= low <= high <= limits[1]:
+        raise ValueError(f"{name} is [{low:g}, {high:g}]; give two rising numbers within {limits[0]:g} to {limits[1]:g}")
+
+
+class TaskRanges(_Strict):
+    """How the task is varied: every value is a number or a range [low, high] that trials draw from."""
+
+    intervals: int = Field(30, ge=8, le=200)
+    excitation_weight: float | Range = 1.0
+    activation_weight: float | Range = 1.0
+    acceleration_weight: float | Range = 1.0
+    lumbar_weight: float | Range = 1.0
+    tracking_weight: float | Range = 1.0
+    trunk_weight: float | Range = 1.0
+    trunk_lean_rad: float | Range = 0.0
+    minimum_step_width_m: float | Range = 0.08
+    contact_stiffness_factor: float | Range = 1.0
+
+    def draw(self, rng: np.random.Generator) -> dict[str, float]:
+        """One value of each, uniform in its range."""
+        values = self.model_dump(exclude={"intervals"})
+        return {name: float(rng.uniform(*value)) if isinstance(value, tuple) else float(value) for name, value in values.items()}
+
+
+class Group(_Strict):
+    """People of one kind and how each of them walks.
+
+    ``subjects`` people with ages spread evenly over ``age_years``; each walks ``trials_per_subject``
+    times, with speeds spread evenly over ``walking_speed_mps`` or over ``froude_speed`` (speed over the
+    square root of gravity times leg length), and cadences that are drawn, independently of speed, from
+    ``cadence_factor`` times the self-chosen one; a share ``free_cadence`` of the trials chooses its own
+    cadence. Severities and sides take turns.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    subjects: int = Field(ge=1, le=100_000)
+    trials_per_subject: int = Field(1, ge=1, le=1000)
+    age_years: Range | None = None
+    sexes: tuple[Literal["female", "male"], ...] = Field(("female", "male"), min_length=1)
+    pathology: str = "none"
+    severities: tuple[float, ...] = ()
+    sides: tuple[Literal["left", "right", "both"], ...] = ()
+    walking_speed_mps: Range | None = None
+    froude_speed: Range | None = None
+    cadence_factor: Range = (1.0, 1.0)
+    free_cadence: float = Field(1.0, ge=0.0, le=1.0)
+    task: TaskRanges = TaskRanges()
+
+    @model_validator(mode="after")
+    def _possible(self) -> Group:
+        if (self.walking_speed_mps is None) == (self.froude_speed is None):
+            raise ValueError("give either walking_speed_mps or froude_speed")
+        if self.age_years is None and self.pathology == "none":
+            raise ValueError("a group without a pathology needs age_years")
+        if self.age_years is not None:
+            _ordered_range("age_years", self.age_years, AGE_RANGE_YEARS)
+        _ordered_range("walking_speed_mps", self.walking_speed_mps or (1, 1), (0.1, 2.2))
+        _ordered_range("froude_speed", self.froude_speed or (0.4, 0.4), (0.03, 0.75))
+        _ordered_range("cadence_factor", self.cadence_factor, (0.5, 1.6))
+        if self.pathology == "none" and (self.severities or self.sides):
+            raise ValueError("severities and sides need a pathology")
+        if self.pathology != "none":
+            known = pathologies.get(self.pathology)
+            if not self.severities or not all(0.0 < s <= 1.0 for s in self.severities):
+                raise ValueError("severities of a pathology are numbers above 0, at most 1")
+            for side in self.sides:
+                if side not in known.sides:
+                    raise ValueError(f"{self.pathology} does not occur on side {side!r}; its sides are {', '.join(known.sides)}")
+        return self
+
+    @property
+    def ages(self) -> Range:
+        """The group's own ages, or the pathology's."""
+        return self.age_years or pathologies.get(self.pathology).age_years
+
+
+class Declaration(_Strict):
+    """A study as written in its YAML."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    description: str
+    seed: int = Field(ge=0)
+    engine: Literal["casadi", "moco"] = "casadi"
+    groups: tuple[Group, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Declaration:
+        names = [group.name for group in self.groups]
+        if len(set(names)) != len(names):
+            raise ValueError("two groups have the same name")
+        return self
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """One row of the plan.
+
+    Attributes:
+        parent: ``trial_id`` of an earlier trial to start from, or None for the bundled first guess.
+        seed: the trial's own random seed.
+        cadence_factor: asked cadence over the self-chosen one, None where the walker chooses.
+        contact_stiffness_factor: stiffness of heel and shoe over the model's own.
+    """
+
+    trial_id: str
+    subject: Subject
+    task: WalkingTask
+    parent: str | None
+    seed: int
+    engine: str = "casadi"
+    cadence_factor: float | None = None
+    contact_stiffness_factor: float = 1.0
+
+    def model(self) -> MusculoskeletalModel:
+        """The body that walks: the subject's, with its pathology and its shoes."""
+        model = pathologies.apply(build_model(self.subject), self.subject)
+        if self.contact_stiffness_factor == 1.0:
+            return model
+        contacts = tuple(replace(c, stiffness_pa=c.stiffness_pa * self.contact_stiffness_factor) for c in model.contacts)
+        return replace(model, contacts=contacts)
+
+    def row(self) -> dict[str, Any]:
+        """The trial's columns: who, and what was asked (``condition_*``; NaN where the walker chose)."""
+        subject = self.subject.as_dict()
+        subject.pop("extra")
+        asked = {k: v for k, v in self.task.as_dict().items() if k not in ("intervals", "stride_time_bounds_s")}
+        asked["symmetric"] = float(self.task.symmetric)
+        asked |= {"cadence_factor": self.cadence_factor, "contact_stiffness_factor": self.contact_stiffness_factor}
+        conditions = {CONDITION_PREFIX + name: np.nan if value is None else float(value) for name, value in asked.items()}
+        leg = subject["leg_length_m"] or REFERENCE_LEG_LENGTH_M / REFERENCE_HEIGHT_M * self.subject.height_m
+        own = {"trial_id": self.trial_id, "leg_length_m": leg, "seed": self.seed, "source_trial_id": ""}
+        return subject | own | conditions
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for the plan's hash."""
+        fields = ("trial_id", "parent", "seed", "engine", "cadence_factor", "contact_stiffness_factor")
+        return {name: getattr(self, name) for name in fields} | {"subject": self.subject.as_dict(), "task": self.task.as_dict()}
+
+
+@dataclass(frozen=True)
+class Study:
+    """A declared study and its plan."""
+
+    declaration: Declaration
+
+    @classmethod
+    def load(cls, path: str | Path) -> Study:
+        """Read a study: a path, or the name of a bundled one.
+
+        Raises:
+            InputError: one sentence naming the file, the key and the mend.
+        """
+        path = Path(path)
+        if not path.suffix and not path.exists():
+            bundled = pathologies.declarations("simulations") / f"{path}.yaml"
+            path = bundled if bundled.exists() else path
+        try:
+            return cls(Declaration.model_validate(pathologies.read_yaml(path)))
+        except ValidationError as error:
+            raise InputError(f"{path}: {pathologies.one_sentence(error)}") from error
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.declaration.name
+
+    def resolved(self) -> str:
+        """The whole configuration with every default and the pathology tables it uses, as JSON."""
+        used = sorted({group.pathology for group in self.declaration.groups} - {"none"})
+        tables = {name: pathologies.get(name).model_dump(mode="json") for name in used}
+        content = {"study": self.declaration.model_dump(mode="json"), "pathologies": tables, "synthgait_version": synthgait.__version__}
+        return json.dumps(content, indent=1, sort_keys=True)
+
+    @cached_property
+    def config_sha256(self) -> str:
+        """Hash of the configuration and of the plan that follows from it."""
+        plan = json.dumps([trial.as_dict() for trial in self.plan()], sort_keys=True)
+        return hashlib.sha256((self.resolved() + plan).encode()).hexdigest()
+
+    def plan(self) -> list[PlannedTrial]:
+        """All trials in the order in which they can be solved; the same study gives the same plan."""
+        return self._plan
+
+    @cached_property
+    def _plan(self) -> list[PlannedTrial]:
+        drawn: list[PlannedTrial] = []
+        seeds = np.random.SeedSequence(self.declaration.seed).spawn(len(self.declaration.groups))
+        for group, seed in zip(self.declaration.groups, seeds, strict=True):
+            drawn += self._draw_group(group, seed)
+        order, parents = _continuation_tree(drawn)
+        names = {index: f"{self.name}_{position:05d}" for position, index in enumerate(order)}
+        return [
+            replace(drawn[index], trial_id=names[index], parent=None if parent is None else names[parent])
+            for index, parent in zip(order, parents, strict=True)
+        ]
+
+    def _draw_group(self, group: Group, seed: np.random.SeedSequence) -> list[PlannedTrial]:
+        trials = []
+        low, high = group.ages
+        for i, own_seed in enumerate(seed.spawn(group.subjects)):
+            subject_seed, *trial_seeds = own_seed.spawn(1 + group.trials_per_subject)
+            rng = np.random.default_rng(subject_seed)
+            band = (low + (high - low) * i / group.subjects, low + (high - low) * (i + 1) / group.subjects)
+            ill = {}
+            if group.pathology != "none":
+                sides = group.sides or pathologies.get(group.pathology).sides
+                severity = group.severities[i % len(group.severities)]
+                side = sides[i // len(group.severities) % len(sides)]
+                ill = {"pathology": group.pathology, "severity": severity, "affected_side": side}
+            sex = group.sexes[i % len(group.sexes)]
+            subject = draw_subject(rng, f"{self.name}_{group.name}_{i:04d}", age_years=band, sex=sex, **ill)
+            strata = rng.permutation(group.trials_per_subject)
+            for stratum, trial_seed in zip(strata, trial_seeds, strict=True):
+                trials.append(self._draw_trial(group, subject, int(stratum), i, trial_seed))
+        return trials
+
+    def _draw_trial(self, group: Group, subject: Subject, stratum: int, person: int, seed: np.random.SeedSequence) -> PlannedTrial:
+        rng = np.random.default_rng(seed)
+        low, high = group.walking_speed_mps or group.froude_speed or (1.2, 1.2)
+        # The golden ratio takes the persons' offsets evenly through a stratum.
+        offset = (0.618034 * (person + 1) + rng.uniform(0.0, 0.25)) % 1.0
+        speed = low + (high - low) * (stratum + offset) / group.trials_per_subject
+        if group.froude_speed is not None:
+            speed *= float(np.sqrt(GRAVITY_MPS2 * (subject.leg_length_m or 0.53 * subject.height_m)))
+        drawn = group.task.draw(rng)
+        stiffness = drawn.pop("contact_stiffness_factor")
+        one_sided = subject.affected_side in ("left", "right")
+        task = WalkingTask(float(speed), symmetric=not one_sided, intervals=group.task.intervals, **drawn)  # type: ignore[arg-type]
+        task = pathologies.apply_to_task(task, subject)
+        factor = float(rng.uniform(*group.cadence_factor))
+        free = bool(rng.uniform() < group.free_cadence)
+        if not free:
+            own = 120.0 / typical_cadence_spm(task.walking_speed_mps, subject.height_m)
+            stride_time = float(np.clip(own / factor, *STRIDE_TIME_LIMITS_S))
+            factor = own / stride_time
+            task = replace(task, stride_time_s=stride_time)
+        number = int(rng.integers(2**31))
+        return PlannedTrial("", subject, task, None, number, self.declaration.engine, None if free else factor, stiffness)
+
+
+def _features(trials: list[PlannedTrial]) -> np.ndarray:
+    """Where each trial lies, in steps of continuation, (N, F)."""
+    rows = []
+    for trial in trials:
+        subject, task = trial.subject, trial.task
+        leg = subject.leg_length_m or 0.53 * subject.height_m
+        weights = [task.excitation_weight, task.activation_weight, task.acceleration_weight, task.lumbar_weight, task.trunk_weight]
+        rows.append(
+            [
+                task.walking_speed_mps / np.sqrt(GRAVITY_MPS2 * leg) / _NEAR["speed"],
+                0.0 if trial.cadence_factor is None else np.log(trial.cadence_factor) / _NEAR["cadence"],
+                0.0 if trial.cadence_factor is None else _FREE_STRIDE_TIME,
+                np.log(subject.height_m) / _NEAR["size"],
+                np.log(subject.mass_kg / subject.height_m**2) / (2 * _NEAR["size"]),
+                np.log(subject.strength) / _NEAR["strength"],
+                task.trunk_lean_rad / _NEAR["lean"],
+                task.minimum_step_width_m / 0.05,
+                task.tracking_weight / _NEAR["weights"],
+                *(np.log(max(weight, 1e-3)) / _NEAR["weights"] for weight in weights),
+                np.log(trial.contact_stiffness_factor) / _NEAR["contact"],
+                1e3 * task.intervals + 1e6 * (trial.engine == "moco"),
+            ]
+        )
+    return np.array(rows)
+
+
+def _continuation_tree(trials: list[PlannedTrial]) -> tuple[list[int], list[int | None]]:
+    """Prim's minimum spanning tree: order of growth and, for each, the parent's index."""
+    features = _features(trials)
+    severity = np.array([trial.subject.severity for trial in trials]) / _NEAR["severity"]
+    names = {name: i for i, name in enumerate(sorted({trial.subject.pathology for trial in trials}))}
+    kind = np.array([names[trial.subject.pathology] for trial in trials])
+    side = np.array([("none", "left", "right", "both").index(trial.subject.affected_side) for trial in trials])
+    ill = kind != names.get("none", -1)
+
+    def distances(i: int) -> np.ndarray:
+        """From trial i to all others; from one pathology to another it is by way of health."""
+        squares = ((features - features[i]) ** 2).sum(axis=1)
+        same = kind == kind[i]
+        between = np.where(same, np.abs(severity - severity[i]), severity + severity[i] + _OTHER_PATHOLOGY)
+        between += np.where(ill & ill[i] & (side != side[i]), _OTHER_SIDE, 0.0)
+        return np.sqrt(squares + between**2)
+
+    adult = WalkingTask(1.2)
+    middle = PlannedTrial("", Subject("reference"), adult, None, 0, trials[0].engine)
+    from_middle = np.sqrt(
+        ((features - _features([replace(middle, task=replace(adult, intervals=trials[0].task.intervals))])) ** 2).sum(axis=1)
+    )
+    root = int(np.argmin(from_middle + severity + np.where(ill, _OTHER_PATHOLOGY, 0.0)))
+    order, parents = [root], [None]
+    nearest, parent_of = distances(root), np.full(len(trials), root)
+    nearest[root] = np.inf
+    for _ in range(len(trials) - 1):
+        new = int(np.argmin(nearest))
+        order.append(new)
+        parents.append(int(parent_of[new]))  # type: ignore[arg-type]
+        reach = distances(new)
+        closer = (reach < nearest) & np.isfinite(nearest)
+        nearest, parent_of = np.where(closer, reach, nearest), np.where(closer, new, parent_of)
+        nearest[new] = np.inf
+    return order, parents

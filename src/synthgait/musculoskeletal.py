@@ -43,7 +43,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Degree:
-    """One degree of freedom of a joint: a rotation about, or a translation along, a fixed axis."""
+    """One degree of freedom of a joint: a rotation about, or a translation along, a fixed unit axis."""
 
     coordinate: str
     kind: str  # "rotation" | "translation"
@@ -238,7 +238,8 @@ _KNEE_IN_FEMUR = (-0.0045, -0.4096, 0.0)
 _KNEE_IN_TIBIA = (-0.00809, -0.003535, 0.0)
 _ANKLE_IN_TIBIA = (-0.01, -0.4, 0.0)
 _ANKLE_IN_FOOT = (0.04877, 0.04195, -0.00792)
-_ANKLE_AXIS = (-0.10502, -0.17402, 0.97913)  # right side; the mirrored axis has x and y negated
+# Right side; the mirrored axis has x and y negated. Of unit length, which five digits alone are not.
+_ANKLE_AXIS: Vector3 = tuple(np.array([-0.10502, -0.17402, 0.97913]) / np.linalg.norm([-0.10502, -0.17402, 0.97913]))
 
 # Sphere centres in the foot frame (right side) and radius: heel and metatarsals after the spheres of
 # Falisse et al. (J R Soc Interface 2019;16:20190402), the toe at the tip of the big toe.
@@ -455,7 +456,7 @@ def _leg(side: str, scales: _Scales, knee_varus_rad: float) -> tuple[list[Body],
     # The ankle's height above the floor is the foot's, so that leg_length_m is met exactly.
     foot_height = scales.foot * (REFERENCE_LEG_LENGTH_M + _KNEE_IN_FEMUR[1] - _KNEE_IN_TIBIA[1] + _ANKLE_IN_TIBIA[1])
     shank_thigh = (leg * REFERENCE_LEG_LENGTH_M - foot_height) / (-_KNEE_IN_FEMUR[1] + _KNEE_IN_TIBIA[1] - _ANKLE_IN_TIBIA[1])
-    ankle_axis = (sign * _ANKLE_AXIS[0], sign * _ANKLE_AXIS[1], _ANKLE_AXIS[2])
+    ankle_axis = (sign * float(_ANKLE_AXIS[0]), sign * float(_ANKLE_AXIS[1]), float(_ANKLE_AXIS[2]))
     hip = (
         _rotation(f"hip_flexion_{side}", _Z),
         _rotation(f"hip_adduction_{side}", (sign, 0.0, 0.0)),

@@ -24,6 +24,8 @@ NAME = "gaitmap_example"
 LICENCE = "MIT"
 CITATION = "Küderle et al., gaitmap example data (IEEE OJEMB 2024;5:163)"
 _IMU_RATE_HZ = 204.8
+#: The second person's sensors ran at half the rate (their strides last 94 samples: 0.92 s).
+_MS_RATE_HZ = 102.4
 _MOCAP_RATE_HZ = 100.0
 
 
@@ -52,7 +54,7 @@ def read(folder: Path) -> Iterator[Recording]:
                 subject_id="ms",
                 kind="imu",
                 signals=_channels(read_table(path), f"foot_{side}", path),
-                sampling_rate_hz=_IMU_RATE_HZ,
+                sampling_rate_hz=_MS_RATE_HZ,
                 pathology="multiple_sclerosis",
                 licence=LICENCE,
                 citation=CITATION,

@@ -1,11 +1,8 @@
-"""OpenSim's own examples: three free walks, markers of single people.
+"""OpenSim's own examples: markers of single people walking on treadmills.
 
-In: the folder ``singles_opensim`` (``walk_free_*.trc`` anywhere below it). Out: one keypoints_3d
-recording per free walk, joint centres from the markers, with truth from those markers. The
-treadmill examples (gait2392, Rajagopal) come as key points without truth: their belt's speed is
-not recorded. The OpenSense sensors have no angular velocity and are left out.
-
-The files are in mm with Y up; X becomes the direction of walking.
+In: the folder ``singles_opensim`` (walking ``.trc`` files anywhere below it, mm, Y up). Out: one
+keypoints_3d recording per file, X turned to where the walker faces. None carries truth, because the
+belts' speeds are not recorded. The OpenSense sensors have no angular velocity and are left out.
 """
 
 from __future__ import annotations
@@ -16,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from synthgait.errors import InputError
-from synthgait.recordings.base import Recording, merge_sides, signal_table
-from synthgait.signal_events import keypoint_contacts, step_times_s
+from synthgait.recordings.base import Recording, signal_table
+from synthgait.signal_events import forward_axis
 
 NAME = "singles_opensim"
 LICENCE = "Apache-2.0 (opensim-core); models as stated"
@@ -77,21 +74,9 @@ def _points(markers: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _recording(path: Path, points: dict[str, np.ndarray], rate: float) -> Recording:
-    pelvis = points["pelvis"]
-    travel = (pelvis[-1] - pelvis[0]) * (1.0, 0.0, 1.0)
-    moves = float(np.linalg.norm(travel)) > 1.0
-    truth: dict[str, float] = {}
-    if moves:
-        ahead = travel / np.linalg.norm(travel)
-        right = np.cross(ahead, (0.0, 1.0, 0.0))
-        points = {j: np.column_stack([xyz @ ahead, xyz[:, 1], xyz @ right]) for j, xyz in points.items()}
-        x = points["pelvis"][:, 0]
-        truth["walking_speed_mps"] = float(np.polyfit(np.arange(len(x)) / rate, x, 1)[0])
-        durations, _ = step_times_s(keypoint_contacts(points, rate))
-        if len(durations):
-            truth["step_time_s"] = float(np.mean(durations))
-            truth["step_length_m"] = truth["walking_speed_mps"] * truth["step_time_s"]
-            truth["stride_length_m"] = 2 * truth["step_length_m"]
+    ahead = forward_axis(points)
+    right = np.cross(ahead, (0.0, 1.0, 0.0))
+    points = {j: np.column_stack([xyz @ ahead, xyz[:, 1], xyz @ right]) for j, xyz in points.items()}
     return Recording(
         dataset=NAME,
         recording_id=path.stem,
@@ -99,9 +84,6 @@ def _recording(path: Path, points: dict[str, np.ndarray], rate: float) -> Record
         kind="keypoints_3d",
         signals=signal_table({f"{j}_{a}": xyz[:, i] for j, xyz in points.items() for i, a in enumerate("xyz")}),
         sampling_rate_hz=rate,
-        pathology=None if path.stem.startswith("walk_free") else "none",
-        truth=merge_sides(truth),
-        reference_source="displacement of the pelvis markers; contacts from the ankles" if moves else "",
         licence=LICENCE,
         citation=CITATION,
     )

@@ -1,0 +1,117 @@
+"""Other people's algorithms through our own evaluation, where they are installed.
+
+In: recordings with a lower-back or foot sensor. Out: estimates under our names. The packages are an
+optional extra (``pip install synthgait[peers]``); nothing here is imported without being asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synthgait.errors import InputError
+from synthgait.recordings.base import Recording
+from synthgait.signal_events import up_direction
+
+
+class Mobgap:
+    """mobgap's blocks for one lower-back sensor with the walking section given: initial contacts
+    (Ionescu et al.), cadence (Shin) and stride length (Zijlstra), as its recommended pipelines set
+    them: the "healthy" one for healthy people, the "impaired" one for the others.
+    """
+
+    name = "mobgap"
+
+    def reads(self, recording: Recording, sensor: str) -> bool:
+        """Lower-back sensors of people whose height is known (sensor height = 0.53 of it)."""
+        return sensor == "lower_back" and recording.height_m is not None and bool(recording.truth)
+
+    def predict(self, recording: Recording) -> dict[str, float]:
+        """Speed, stride length, step and stride time of the walking section. Raises InputError without steps."""
+        from mobgap.pipeline import MobilisedPipelineHealthy, MobilisedPipelineImpaired
+        from mobgap.utils.conversions import to_body_frame
+
+        rate = float(recording.sampling_rate_hz or 0.0)
+        walk = recording.section()
+        data = to_body_frame(_mobgap_frame(walk, rate))
+        whole = MobilisedPipelineHealthy() if recording.group == "healthy" else MobilisedPipelineImpaired()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self._blocks(whole, data, rate, recording)
+
+    def _blocks(self, whole: Any, data: pd.DataFrame, rate: float, recording: Recording) -> dict[str, float]:
+        contacts = whole.initial_contact_detection.clone().detect(data, sampling_rate_hz=rate).ic_list_
+        if len(contacts) < 4:
+            raise InputError(f"mobgap finds {len(contacts)} steps in recording {recording.name}")
+        whole_span = contacts.assign(ic=contacts["ic"] - contacts["ic"].iloc[0])
+        first, last = int(contacts["ic"].iloc[0]), int(contacts["ic"].iloc[-1]) + 1
+        part = data.iloc[first:last]
+        cadence = whole.cadence_calculation.clone().calculate(part, initial_contacts=whole_span, sampling_rate_hz=rate).cadence_per_sec_
+        length = whole.stride_length_calculation.clone().calculate(
+            part, initial_contacts=whole_span, sampling_rate_hz=rate, sensor_height_m=0.53 * float(recording.height_m or np.nan)
+        )
+        stride = float(np.nanmean(length.stride_length_per_sec_["stride_length_m"]))
+        steps_per_minute = float(np.nanmean(cadence["cadence_spm"]))
+        step_time = 60.0 / steps_per_minute
+        estimates = {
+            "walking_speed_mps": stride * steps_per_minute / 120.0,
+            "stride_length_m": stride,
+            "step_length_m": stride / 2,
+            "step_time_s": step_time,
+            "stride_time_s": 2 * step_time,
+            "cadence_spm": steps_per_minute,
+        }
+        if not np.all(np.isfinite(list(estimates.values()))):
+            raise InputError(f"mobgap gives no number for recording {recording.name}")
+        return estimates
+
+
+def _mobgap_frame(walk: Recording, rate: float) -> pd.DataFrame:
+    """mobgap's sensor frame: x up, y to the left, z forward. Forward is the horizontal axis on which
+    the trunk accelerates at the step frequency with the vertical; our sensors' axes are as mounted.
+    """
+    acceleration, rotation = walk.imu("lower_back")
+    up = up_direction(acceleration, rate).mean(0)
+    up /= np.linalg.norm(up)
+    # mounted on the back, the axis across it (left-right) is the sensor axis least along gravity and
+    # forward; of the two horizontal sensor axes the pitch rotation (twice a stride) tells which
+    horizontal = np.eye(3) - np.outer(up, up)
+    frame = np.linalg.svd(horizontal)[0][:, :2]
+    moving = (acceleration @ frame) - (acceleration @ frame).mean(0)
+    vertical = acceleration @ up - (acceleration @ up).mean()
+    # fore-aft acceleration repeats every step as the vertical does; mediolateral only every stride
+    shared = np.array([_coherence(moving @ np.array([np.cos(a), np.sin(a)]), vertical) for a in np.linspace(0, np.pi, 36, endpoint=False)])
+    angle = np.linspace(0, np.pi, 36, endpoint=False)[int(np.argmax(shared))]
+    forward = frame @ np.array([np.cos(angle), np.sin(angle)])
+    left = np.cross(up, forward)
+    left /= np.linalg.norm(left)
+    axes = np.column_stack([up, left, np.cross(up, left) * -1.0])
+    values = np.hstack([acceleration @ axes, rotation @ axes])
+    return pd.DataFrame(values, columns=["acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z"])
+
+
+def _coherence(signal: np.ndarray, vertical: np.ndarray) -> float:
+    """Share of a signal's spectrum at the frequencies where the vertical acceleration is strong."""
+    weight = np.abs(np.fft.rfft(vertical)) ** 2
+    power = np.abs(np.fft.rfft(signal)) ** 2
+    return float(np.sum(weight * power) / (np.sum(weight) * np.sum(power)))
+
+
+#: Package -> peer.
+PEERS = {"mobgap": Mobgap}
+
+
+def available() -> tuple[list[Any], list[str]]:
+    """The peers that are installed, and one sentence for each that is not."""
+    found, missing = [], []
+    for package, peer in PEERS.items():
+        try:
+            importlib.import_module(package)
+            found.append(peer())
+        except ImportError:
+            missing.append(f"{package} is not installed, so its rows are left out (pip install 'synthgait[peers]').")
+    return found, missing

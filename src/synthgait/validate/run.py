@@ -1,0 +1,194 @@
+"""The verb ``validate``: every method on every dataset, sensor and group of real recordings.
+
+In: recordings, and optionally an estimator with ``predict(recording, sensor=...)`` and ``sensors``.
+Out: a list of rows (one per dataset, sensor, group, quantity and method), and the pairs behind them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from synthgait.conventions import IMU_CHANNELS
+from synthgait.errors import InputError
+from synthgait.recordings.base import Recording
+from synthgait.validate.agreement import agree
+from synthgait.validate.floors import FLOORS, Floor
+
+QUANTITIES = ("walking_speed_mps", "step_length_m", "stride_length_m", "step_time_s", "stride_time_s", "cadence_spm")
+#: Sensor of the table -> (placements it needs, name of the estimator's sensor). One-sided ones take
+#: the right side where both are there.
+_IMU_SENSORS: dict[str, tuple[tuple[tuple[str, ...], ...], str]] = {
+    "lower_back": ((("lower_back",),), "lower_back"),
+    "sternum": ((("sternum",),), "sternum"),
+    "head": ((("head",),), "head"),
+    "feet": ((("foot_l", "foot_r"),), "foot"),
+    "foot": ((("foot_r",), ("foot_l",)), "foot"),
+    "shanks": ((("shank_l", "shank_r"),), "shank"),
+    "shank": ((("shank_r",), ("shank_l",)), "shank"),
+    "thighs": ((("thigh_l", "thigh_r"),), "thigh"),
+    "thigh": ((("thigh_r",), ("thigh_l",)), "thigh"),
+}
+
+
+class Estimator(Protocol):
+    """What is asked of an estimator: the sensors it reads, and estimates of one recording."""
+
+    @property
+    def sensors(self) -> tuple[str, ...]: ...
+
+    def predict(self, recording: Any, *, sensor: str | None = None) -> dict[str, Any]: ...
+
+
+def sensor_views(recording: Recording) -> Iterable[tuple[str, str, Recording]]:
+    """(sensor of the table, sensor of the estimator, the recording cut down to it) for every sensor present."""
+    if recording.kind == "imu":
+        for label, (choices, name) in _IMU_SENSORS.items():
+            for placements in choices:
+                if all(p in recording.placements for p in placements):
+                    channels = {f"{p}_{c}": recording.signals[f"{p}_{c}"] for p in placements for c in IMU_CHANNELS}
+                    yield label, name, replace(recording, signals=channels)
+                    break
+    elif recording.kind in ("keypoints_3d", "keypoints_2d"):
+        label = recording.kind if recording.variant == "main" else f"{recording.kind}/{recording.variant}"
+        yield label, recording.kind, recording
+    elif recording.kind == "joint_angles":
+        yield recording.kind, recording.kind, recording
+
+
+def pairs(
+    recordings: Sequence[Recording],
+    estimator: Estimator | None = None,
+    *,
+    method: str = "zero_shot",
+    peers: Sequence[Any] = (),
+    floors: Sequence[Callable[[], Floor]] = FLOORS,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """One row per recording, sensor, quantity and method: dataset, sensor, group, quantity, method,
+    recording_id, subject_id, truth, estimate (NaN where the method gave none) and the ``reason``.
+    """
+    rows: list[dict[str, Any]] = []
+    views = [(label, name, view) for recording in recordings if recording.truth for label, name, view in sensor_views(recording)]
+    for label, name, view in tqdm(views, desc="validate", disable=not progress):
+        if estimator is not None and name in estimator.sensors and view.sampling_rate_hz is not None:
+            rows += _compared(view, label, method, lambda view=view, name=name: estimator.predict(view, sensor=name))
+        for peer in peers:
+            if peer.reads(view, label):
+                rows += _compared(view, label, f"peer:{peer.name}", lambda view=view, peer=peer: peer.predict(view))
+    by_sensor: dict[tuple[str, str], list[Recording]] = {}
+    for label, _, view in views:
+        by_sensor.setdefault((view.dataset, label), []).append(view)
+    for (_, label), members in by_sensor.items():
+        for person in dict.fromkeys(view.subject_id for view in members):
+            others = [view for view in members if view.subject_id != person]
+            for kind in floors:
+                floor = kind().fit(others)
+                for view in (v for v in members if v.subject_id == person and floor.reads(v, label)):
+                    rows += _compared(view, label, f"floor:{floor.name}", lambda view=view, floor=floor: floor.predict(view), quiet=True)
+    columns = ("dataset", "sensor", "group", "quantity", "method", "recording_id", "subject_id", "truth", "estimate", "reason")
+    return pd.DataFrame(rows, columns=list(columns))
+
+
+def _compared(view: Recording, label: str, method: str, predict: Callable[[], dict[str, Any]], quiet: bool = False) -> list[dict[str, Any]]:
+    """Rows of one method on one recording; a recording it cannot read is a row too, with the reason."""
+    reason = ""
+    try:
+        estimates = predict()
+    except InputError as error:
+        estimates, reason = {}, str(error)
+    rows = []
+    for quantity in QUANTITIES:
+        value = estimates.get(quantity)
+        known = quantity in view.truth and not (value is None and (quiet or not reason))
+        if known:
+            estimate = float(value) if value is not None else float("nan")
+            rows.append(
+                {
+                    "dataset": view.dataset,
+                    "sensor": label,
+                    "group": view.group,
+                    "quantity": quantity,
+                    "method": method,
+                    "recording_id": view.recording_id,
+                    "subject_id": view.subject_id,
+                    "truth": view.truth[quantity],
+                    "estimate": estimate,
+                    "reason": reason if np.isnan(estimate) else "",
+                }
+            )
+    return rows
+
+
+def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Agreement per dataset, sensor, group, quantity and method. Where a dataset has several groups, the
+    group "all" follows. ``n_failed`` counts recordings the method could not read (in no statistic).
+    """
+    result = []
+    keys = ["dataset", "sensor", "group", "quantity", "method"]
+    several = table.groupby("dataset")["group"].nunique()
+    both = table[table["dataset"].map(several).fillna(1) > 1].assign(group="all")
+    whole = pd.concat([table, both], ignore_index=True) if len(both) else table
+    for key, part in whole.groupby(keys, sort=True):
+        good = part[np.isfinite(part["estimate"])]
+        row: dict[str, Any] = dict(zip(keys, key, strict=True))
+        if len(good):
+            row |= agree(good["truth"].to_numpy(), good["estimate"].to_numpy(), good["subject_id"].to_numpy()).as_row()
+        else:
+            row |= {"n_recordings": 0, "n_people": 0} | dict.fromkeys(("mae", "mape", "bias", "loa_low", "loa_high", "r", "icc"))
+        row["n_failed"] = len(part) - len(good)
+        result.append(row)
+    return result
+
+
+def run(recordings: Sequence[Recording], estimator: Estimator | None = None, *, peers: Sequence[Any] = (), progress: bool = True) -> list[dict[str, Any]]:
+    """Rows of every method. Raises InputError when no recording carries truth."""
+    table = pairs(recordings, estimator, peers=peers, progress=progress)
+    if table.empty:
+        raise InputError("no recording carries a truth that a method estimates; fill in columns like walking_speed_mps")
+    return rows(table)
+
+
+def as_text(result: Sequence[dict[str, Any]], quantities: Sequence[str] | None = None) -> str:
+    """The rows as a table for people: error, bias, limits of agreement and correlation."""
+    lines = []
+    heading = None
+    for row in result:
+        if quantities is not None and row["quantity"] not in quantities:
+            continue
+        title = f"{row['dataset']} · {row['sensor']} · {row['group']}"
+        if title != heading:
+            lines += ["", title, f"  {'quantity':18} {'method':24} {'n':>4} {'people':>6} {'MAE [95 %]':>22} {'bias':>8} {'limits':>18} {'r':>6} {'ICC':>6}"]
+            heading = title
+        mae = f"{_text(row['mae'])} [{_text(row.get('mae_ci_low'))}, {_text(row.get('mae_ci_high'))}]"
+        limits = f"{_text(row['loa_low'])} to {_text(row['loa_high'])}"
+        failed = f"  ({row['n_failed']} unreadable)" if row["n_failed"] else ""
+        lines.append(
+            f"  {row['quantity']:18} {row['method']:24} {row['n_recordings']:4d} {row['n_people']:6d} {mae:>22} {_text(row['bias']):>8} "
+            f"{limits:>18} {_text(row['r'], 2):>6} {_text(row['icc'], 2):>6}{failed}"
+        )
+    return "\n".join(lines).strip("\n")
+
+
+def _text(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def write_json(result: Sequence[dict[str, Any]], path: Path | str) -> None:
+    """The rows as JSON; "-" writes to standard output, a file is replaced atomically."""
+    text = json.dumps(list(result), indent=1, allow_nan=False, ensure_ascii=False)
+    if str(path) == "-":
+        print(text)
+        return
+    target = Path(path)
+    partial = target.with_name(target.name + ".partial")
+    partial.write_text(text + "\n", encoding="utf-8")
+    os.replace(partial, target)

@@ -1,0 +1,1 @@
+"""Signals of one recording to stride-normalised windows: the networks' only food."""

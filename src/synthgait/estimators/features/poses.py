@@ -1,0 +1,178 @@
+"""Key points (3-D, or 2-D from the side) and joint angles.
+
+In: ``<joint>_{x,y[,z]}`` with Y up, in any unit, or joint angles in rad. Out: ``Windows``.
+
+Poses are taken relative to the hips and in units of their own leg (the vertical from hip to ankle
+in mid-stance, which a compressed depth does not change), so unit, scale and displacement are never
+used. Forward is the horizontal axis along which the ankles pass each other, towards the side the
+knees bend to. The physical estimate is the speed at which the standing foot goes backwards under
+the hips. How far the depth is compressed shows in thighs and shanks that seem shorter when they
+lean: ``depth`` is the stretch along the walk that would make them rigid.
+
+Joint angles lose their mean (zeros differ between laboratories); a two-segment leg turns them
+into the same quantities. Segment lengths are fractions of the hip's height after de Leva (J Biomech
+1996;29:1223): thigh 0.47, shank 0.45.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from synthgait.conventions import SIDES
+from synthgait.errors import InputError
+from synthgait.estimators.features import windows as w
+from synthgait.kinematics import spectral_derivative
+
+_JOINTS = ("shoulder", "knee", "ankle", "heel", "toe")
+POSE_CHANNELS = tuple(f"{joint}_{axis}_{side}" for side in SIDES for joint in _JOINTS for axis in ("forward", "up", "right"))
+POSE_SCALARS = ("stride_time", "size", "size_known", "base", "depth", "ankle_distance")
+_ANGLES = ("hip_flexion", "knee_flexion", "ankle_dorsiflexion")
+ANGLE_CHANNELS = tuple(f"{name}_{side}" for side in SIDES for name in _ANGLES)
+ANGLE_SCALARS = ("stride_time", "size", "size_known", "base", "opening")
+#: Hip to ankle over hip to floor (ankle 0.08 of it above the floor, de Leva 1996).
+ANKLE_SHARE = 0.92
+_THIGH, _SHANK = 0.47, 0.45
+
+
+def featurise_pose(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, body: w.Body, *, metric: bool) -> w.Windows:
+    """Windows of key points; ``metric`` says that their unit is the metre (then an unknown size is read off)."""
+    axes = ("x", "y", "z") if "ankle_r_z" in signals else ("x", "y")
+    needed = [f"{joint}_{side}_{axis}" for joint in ("hip", "knee", "ankle") for side in SIDES for axis in axes]
+    for name in needed:
+        if name not in signals:
+            raise InputError(f"the pose has no {name!r}; hips, knees and ankles of both sides are needed")
+    names = [f"{joint}_{side}" for side in SIDES for joint in ("hip", *_JOINTS) if f"{joint}_{side}_x" in signals]
+    flat = np.stack([np.asarray(signals[f"{name}_{axis}"], float) for name in names for axis in axes], axis=1)
+    points = w.to_working_rate(flat, sampling_rate_hz).reshape(-1, len(names), len(axes))
+    if points.shape[2] == 2:
+        points = np.concatenate([points, np.zeros((*points.shape[:2], 1))], axis=2)
+    place = {name: column for column, name in enumerate(names)}
+    points = points - 0.5 * (points[:, [place["hip_r"]]] + points[:, [place["hip_l"]]])
+    leg = leg_of(points, place)
+    if not leg > 0:
+        raise InputError("the ankles are not below the hips; give poses with the y axis up")
+    points = points / leg
+    if metric and not body.known and 0.3 < leg < 1.2:
+        body = w.Body(leg_length_m=leg / ANKLE_SHARE)
+    moving = w.band(points.reshape(len(points), -1))
+    centre, period, score = w.stride_times(moving)
+    if not len(centre):
+        raise InputError("no walking found: nothing in the recording repeats like strides")
+    coefficients = w.fourier(points.reshape(len(points), -1), centre, period).reshape(len(centre), 1 + w.HARMONICS, len(names), 3)
+    return pose_windows(names, coefficients, period, centre, score, body, flat=len(axes) == 2)
+
+
+def leg_of(points: np.ndarray, place: Mapping[str, int]) -> float:
+    """Height of the hip over the ankle in mid-stance, from points (T, P, 3): the unit of a pose."""
+    drop = np.stack([points[:, place[f"hip_{s}"], 1] - points[:, place[f"ankle_{s}"], 1] for s in SIDES], axis=1)
+    return float(np.mean(np.percentile(drop, 90, axis=0)))
+
+
+def pose_windows(
+    names: list[str],
+    coefficients: np.ndarray,
+    period: np.ndarray,
+    centre: np.ndarray,
+    score: np.ndarray,
+    body: w.Body,
+    *,
+    flat: bool = False,
+) -> w.Windows:
+    """Windows from Fourier coefficients (N, 1 + HARMONICS, len(names), 3) of points relative to the hips, in legs."""
+    place = {name: column for column, name in enumerate(names)}
+    forward = _forward(coefficients, place)
+    right = np.cross(forward, np.array([0.0, 1.0, 0.0]))
+    turned = np.stack(
+        [np.einsum("nkpi,ni->nkp", coefficients, axis) for axis in (forward, np.tile([0.0, 1.0, 0.0], (len(forward), 1)), right)], -1
+    )
+    cycles = np.zeros((len(centre), len(POSE_CHANNELS), w.CYCLE_SAMPLES), np.float32)
+    present = np.zeros(len(POSE_CHANNELS), bool)
+    whole = w.cycles(turned.reshape(len(centre), 1 + w.HARMONICS, -1), mean=True).reshape(len(centre), -1, len(names), 3)
+    for column, channel in enumerate(POSE_CHANNELS):
+        joint, axis, side = channel.rsplit("_", 2)
+        if f"{joint}_{side}" in place and not (axis == "right" and flat):
+            cycles[:, column] = whole[:, :, place[f"{joint}_{side}"], ("forward", "up", "right").index(axis)]
+            present[column] = True
+    ankles = whole[:, :, [place["ankle_r"], place["ankle_l"]], 0]
+    base = np.log(np.clip(_backward_travel(ankles) * ANKLE_SHARE, 0.05, 5.0))
+    depth = _depth(whole, place)
+    distance = 0.5 * (ankles[:, :, 0] - ankles[:, :, 1]).max(axis=1) + 0.5 * (ankles[:, :, 1] - ankles[:, :, 0]).max(axis=1)
+    scalars = w.common_scalars(period, base, body, depth, distance)
+    return w.Windows(cycles, present, scalars, base, period, centre, score, body)
+
+
+def _forward(coefficients: np.ndarray, place: dict[str, int]) -> np.ndarray:
+    """Unit vectors (N, 3), horizontal."""
+    passing = (coefficients[:, 1:, place["ankle_r"]] - coefficients[:, 1:, place["ankle_l"]])[:, :, [0, 2]]
+    axis = np.linalg.eigh(np.einsum("nki,nkj->nij", passing, passing.conj()).real)[1][:, :, 1]
+    bend = sum(
+        coefficients[:, 0, place[f"knee_{s}"]].real
+        - 0.5 * (coefficients[:, 0, place[f"hip_{s}"]] + coefficients[:, 0, place[f"ankle_{s}"]]).real
+        for s in SIDES
+    )
+    sense = np.sign(np.einsum("ni,ni->n", axis, bend[:, [0, 2]]))
+    axis = axis * np.where(sense == 0, 1.0, sense)[:, None]
+    return np.stack([axis[:, 0], np.zeros(len(axis)), axis[:, 1]], axis=1)
+
+
+def _backward_travel(positions: np.ndarray) -> np.ndarray:
+    """Way (N,) that the foot going backwards faster covers in a stride, from positions (N, samples, 2 sides)."""
+    change = -spectral_derivative(positions, 1.0)
+    return change.max(axis=2).mean(axis=1)
+
+
+def _depth(whole: np.ndarray, place: dict[str, int]) -> np.ndarray:
+    """Log stretch along the walk that makes thighs and shanks keep their length, (N,), within +-0.7."""
+    numerator, denominator = np.zeros(len(whole)), np.zeros(len(whole))
+    for side in SIDES:
+        for upper, lower in (("hip", "knee"), ("knee", "ankle")):
+            segment = (whole[:, :, place[f"{upper}_{side}"]] - whole[:, :, place[f"{lower}_{side}"]]) ** 2
+            along = segment[:, :, 0] - segment[:, :, 0].mean(axis=1, keepdims=True)
+            across = segment[:, :, 1:].sum(axis=2)
+            numerator -= (along * (across - across.mean(axis=1, keepdims=True))).sum(axis=1)
+            denominator += (along**2).sum(axis=1)
+    return 0.5 * np.log(np.clip(numerator / np.maximum(denominator, 1e-9), 0.25, 4.0))
+
+
+def featurise_angles(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, body: w.Body) -> w.Windows:
+    """Windows of sagittal joint angles, one side or both; hip and knee of a side are needed."""
+    sides = [side for side in SIDES if f"hip_flexion_{side}" in signals and f"knee_flexion_{side}" in signals]
+    if not sides:
+        raise InputError("the recording has no hip_flexion and knee_flexion of one side; give joint angles in rad")
+    names = [name for name in ANGLE_CHANNELS if name in signals and name[-1] in sides]
+    values = w.to_working_rate(np.stack([np.asarray(signals[name], float) for name in names], axis=1), sampling_rate_hz)
+    if np.abs(values).max() > 7.0:
+        raise InputError("joint angles look like degrees; convert them to rad")
+    moving = w.band(values)
+    centre, period, score = w.stride_times(moving / (moving.std(axis=0) + 1e-9))
+    if not len(centre):
+        raise InputError("no walking found: nothing in the recording repeats like strides")
+    return angle_windows(names, w.fourier(values, centre, period), period, centre, score, body)
+
+
+def angle_windows(
+    names: list[str], coefficients: np.ndarray, period: np.ndarray, centre: np.ndarray, score: np.ndarray, body: w.Body
+) -> w.Windows:
+    """Windows from Fourier coefficients (N, 1 + HARMONICS, len(names)) of joint angles."""
+    curves = w.cycles(coefficients)
+    cycles = np.zeros((len(centre), len(ANGLE_CHANNELS), w.CYCLE_SAMPLES), np.float32)
+    present = np.zeros(len(ANGLE_CHANNELS), bool)
+    for column, name in enumerate(names):
+        cycles[:, ANGLE_CHANNELS.index(name)] = curves[:, :, column]
+        present[ANGLE_CHANNELS.index(name)] = True
+    half = w.CYCLE_SAMPLES // 2
+    feet, openings = [], []
+    for side in SIDES:
+        seen = side if f"hip_flexion_{side}" in names else ("l" if side == "r" else "r")
+        hip, knee = (curves[:, :, names.index(f"{joint}_{seen}")] for joint in ("hip_flexion", "knee_flexion"))
+        if seen != side:  # the side that is missing walks half a stride later
+            hip, knee = np.roll(hip, half, axis=1), np.roll(knee, half, axis=1)
+        knee = knee - knee.min(axis=1, keepdims=True) + 0.05
+        # A hip of which the mean over the stride is 0.15 rad of flexion (Winter 1991) against the vertical.
+        thigh = hip + 0.15
+        feet.append(_THIGH * np.sin(thigh) + _SHANK * np.sin(thigh - knee))
+        openings.append(np.ptp(hip, axis=1))
+    base = np.log(np.clip(_backward_travel(np.stack(feet, axis=2)), 0.05, 5.0))
+    return w.Windows(cycles, present, w.common_scalars(period, base, body, np.mean(openings, axis=0)), base, period, centre, score, body)

@@ -1,0 +1,250 @@
+"""Training on synthetic people, and on nobody else.
+
+In: a recipe (YAML beside this file, a path, or a mapping) and synthetic strides. Out: a
+``GaitEstimator``. The only file that a fit opens is the dataset it was given, and that must be of
+kind seed, synthetic or walks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from synthgait import storage
+from synthgait.errors import InputError
+from synthgait.estimators import tasks
+from synthgait.estimators.base import GaitEstimator, build_network, ensemble
+from synthgait.estimators.networks import BACKBONES, StrideNetwork
+from synthgait.estimators.predict import Z90, per_stride
+from synthgait.estimators.sense import Examples, sense
+from synthgait.trials import Trials
+
+RECIPES = Path(__file__).parent / "recipes"
+DEFAULTS: dict[str, Any] = {
+    "task": "gait_parameters",
+    "sensors": ["lower_back"],
+    "walks": 600,
+    "strides_per_walk": 8,
+    "held_out": 0.15,
+    "members": 2,
+    "network": {"backbone": "cnn", "width": 32, "depth": 3},
+    "steps": 500,
+    "batch": 256,
+    "learning_rate": 0.004,
+    "seed": 0,
+}
+Progress = Callable[[str, int, int], None]
+
+
+def read_recipe(recipe: str | Path | Mapping[str, Any]) -> dict[str, Any]:
+    """The resolved recipe: a shipped name, a path, or a mapping; defaults filled in.
+
+    Raises:
+        InputError: no such recipe, not YAML, an unknown key, or a value that cannot be.
+    """
+    if isinstance(recipe, Mapping):
+        given = dict(recipe)
+    else:
+        path = Path(recipe) if Path(recipe).suffix in (".yaml", ".yml") else RECIPES / f"{recipe}.yaml"
+        if not path.is_file():
+            raise InputError(f"there is no recipe {str(recipe)!r}; shipped are {', '.join(sorted(p.stem for p in RECIPES.glob('*.yaml')))}")
+        try:
+            given = yaml.safe_load(path.read_text())
+        except yaml.YAMLError:
+            raise InputError(f"{path} is not YAML; compare it with a shipped recipe") from None
+        if not isinstance(given, dict):
+            raise InputError(f"{path} holds no keys; compare it with a shipped recipe")
+    unknown = sorted(set(given) - set(DEFAULTS))
+    if unknown:
+        raise InputError(f"the recipe has an unknown key {unknown[0]!r}; known are {', '.join(DEFAULTS)}")
+    network = {**DEFAULTS["network"], **(given.get("network") or {})}
+    resolved = {**DEFAULTS, **given, "network": network}
+    _check(resolved)
+    return resolved
+
+
+def _check(recipe: dict[str, Any]) -> None:
+    tasks.task_outputs(recipe["task"])
+    if not isinstance(recipe["sensors"], list) or not recipe["sensors"]:
+        raise InputError("sensors of the recipe is not a list of names; give at least one")
+    for name in recipe["sensors"]:
+        tasks.sensor_named(name)
+    if set(recipe["network"]) != {"backbone", "width", "depth"}:
+        raise InputError("network of the recipe takes backbone, width and depth")
+    if recipe["network"]["backbone"] not in BACKBONES:
+        raise InputError(f"network {recipe['network']['backbone']!r} is unknown; choose one of {', '.join(BACKBONES)}")
+    for key, low, high in (
+        ("walks", 8, 10**7), ("strides_per_walk", 1, 1000), ("held_out", 0.0, 0.9), ("members", 1, 20),
+        ("steps", 1, 10**7), ("batch", 2, 10**5), ("learning_rate", 1e-7, 1.0), ("seed", 0, 2**63),
+    ):  # fmt: skip
+        value = recipe[key]
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+            raise InputError(f"{key} of the recipe is {value!r}; give {low:g} to {high:g}")
+
+
+def fit(
+    recipe: str | Path | Mapping[str, Any], data: Trials | str | Path, *, seed: int | None = None, progress: Progress | None = None
+) -> GaitEstimator:
+    """Train an estimator on synthetic strides.
+
+    Args:
+        recipe: name of a shipped recipe ("gait_parameters", "muscle_activation"), a path, or a mapping.
+        data: strides of kind seed or synthetic, or the path of such a file.
+        seed: replaces the recipe's. progress: called as (what, done, total).
+
+    Raises:
+        InputError: a bad recipe; data that are real recordings, or fewer than two people.
+    """
+    resolved = read_recipe(recipe)
+    if seed is not None:
+        resolved["seed"] = int(seed)
+    trials = data if isinstance(data, Trials) else storage.read(data)
+    if trials.kind not in ("seed", "synthetic"):
+        raise InputError(f"the data are of kind {trials.kind!r}; an estimator is fitted on strides of kind seed or synthetic only")
+    if "status" in trials.table:
+        trials = trials.select(np.asarray(trials.table["status"] == "ok"))
+    people = np.unique(trials.table["subject_id"].astype(str))
+    if len(people) < 2:
+        raise InputError(f"the data have {len(people)} people with usable strides; at least 2 are needed, so that one can be held out")
+    root = np.random.SeedSequence(resolved["seed"])
+    split_rng = np.random.default_rng(root.spawn(1)[0])
+    held = set(split_rng.permutation(people)[: max(round(resolved["held_out"] * len(people)), 1)])
+    is_held = trials.table["subject_id"].astype(str).isin(held).to_numpy()
+    networks: dict[str, list[StrideNetwork]] = {}
+    errors: dict[str, dict[str, float]] = {}
+    for name in resolved["sensors"]:
+        # A child seed per sensor's name, so that adding a sensor changes no other.
+        key = np.random.SeedSequence([resolved["seed"], *name.encode()])
+        train_seed, held_seed, network_seed = key.spawn(3)
+        share = max(resolved["held_out"], 0.1)
+        common = {"task": resolved["task"], "strides": resolved["strides_per_walk"]}
+        training = sense(trials.select(~is_held), name, np.random.default_rng(train_seed), walks=resolved["walks"], **common)
+        check = sense(
+            trials.select(is_held), name, np.random.default_rng(held_seed), walks=max(int(share * resolved["walks"]), 16), **common
+        )
+        states = network_seed.generate_state(resolved["members"])
+        networks[name] = [
+            train(training, resolved, int(state), progress, f"{name} {i + 1}/{len(states)}") for i, state in enumerate(states)
+        ]
+        errors[name] = calibrate(networks[name], check, resolved["task"])
+    return GaitEstimator(resolved["task"], networks, {**resolved, "held_out_errors": errors})
+
+
+def train(examples: Examples, recipe: Mapping[str, Any], seed: int, progress: Progress | None = None, label: str = "") -> StrideNetwork:
+    """One network. Targets that are NaN have no say. Everything random comes from ``seed``."""
+    rng = np.random.default_rng(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build_network(recipe["task"], examples.sensor, recipe["network"])
+    _standardise(network, examples)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=recipe["learning_rate"], weight_decay=1e-2)
+    steps = recipe["steps"]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe["learning_rate"], total_steps=steps + 1, pct_start=0.15)
+    network.train()
+    for step in range(steps):
+        batch = examples.batch(rng, recipe["batch"])
+        out = network(batch.cycles, batch.present, batch.scalars)
+        # Squared error first, so that hard cases are not explained away as noise before they are learnt.
+        sharp = step > 0.4 * steps
+        loss = _loss(out.values, out.value_log_sd, (batch.values - network.value_mean) / network.value_sd, sharp)
+        loss = loss + _loss(out.curves, out.curve_log_sd, (batch.curves - network.curve_mean) / network.curve_sd, sharp)
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        if progress is not None:
+            progress(label, step + 1, steps)
+    return network.eval()
+
+
+def _loss(mean: torch.Tensor, log_sd: torch.Tensor, target: torch.Tensor, sharp: bool) -> torch.Tensor:
+    """Squared error, then the beta-weighted Gaussian likelihood with beta 1/2 (Seitzer et al., ICLR 2022)."""
+    if not mean.numel():
+        return mean.sum()
+    known = torch.isfinite(target)
+    error = torch.where(known, mean - torch.nan_to_num(target), torch.zeros_like(mean))
+    weight = known.to(mean.dtype) / known.sum().clamp(min=1)
+    if not sharp:
+        return (weight * nn_huber(error)).sum() + 1e-4 * (log_sd**2).mean()
+    likelihood = 0.5 * (error * torch.exp(-log_sd)) ** 2 + log_sd
+    return (weight * likelihood * torch.exp(log_sd).detach()).sum()
+
+
+def nn_huber(error: torch.Tensor) -> torch.Tensor:
+    """Huber's function with its corner at one standard deviation."""
+    size = error.abs()
+    return torch.where(size < 1.0, 0.5 * error**2, size - 0.5)
+
+
+def _standardise(network: StrideNetwork, examples: Examples) -> None:
+    """Set the buffers from synthetic training data only."""
+
+    def put(name: str, array: np.ndarray, axes: tuple[int, ...], keep: bool) -> None:
+        if not array.size:
+            return
+        known = np.isfinite(array)
+        count = np.maximum(known.sum(axis=axes, keepdims=True), 1)
+        mean = np.where(known, array, 0.0).sum(axis=axes, keepdims=True) / count
+        sd = np.sqrt((np.where(known, array - mean, 0.0) ** 2).sum(axis=axes, keepdims=True) / count)
+        mean, sd = (mean[0], sd[0]) if keep else (mean.ravel(), sd.ravel())
+        getattr(network, f"{name}_mean").copy_(torch.from_numpy(np.asarray(mean, np.float32)))
+        getattr(network, f"{name}_sd").copy_(torch.from_numpy(np.maximum(np.asarray(sd, np.float32), 1e-4)))
+
+    seen = np.where(examples.present[:, :, None], examples.cycles, np.nan)
+    put("channel", seen, (0, 2), True)
+    put("scalar", examples.scalars, (0,), False)
+    put("value", examples.values, (0,), False)
+    put("curve", examples.curves, (0, 2), True)
+
+
+def calibrate(members: list[StrideNetwork], check: Examples, task: str) -> dict[str, float]:
+    """Make 90 % intervals true on held-out synthetic people; returns the errors there.
+
+    For values the error of a walk is that of its median, because that is what a recording reports.
+    """
+    values, value_sd, curves, curve_sd = ensemble(members, check.cycles, check.present, check.scalars)
+    walks = [np.flatnonzero(check.walk == walk) for walk in np.unique(check.walk)]
+    if task == "muscle_activation":
+        ratio = np.abs(curves - check.curves) / np.maximum(curve_sd, 1e-9)
+        factor = np.nanquantile(ratio, 0.9, axis=(0, 2))[:, None] / Z90
+        for member in members:
+            member.curve_calibration.copy_(torch.from_numpy(np.clip(factor, 0.2, 5.0)))
+        activation = slice(0, len(tasks.MUSCLES))
+        correlation = [
+            np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(curves[:, activation], check.curves[:, activation], strict=True)
+        ]
+        return {
+            "activation_mae": float(np.nanmean(np.abs(curves - check.curves)[:, activation])),
+            "correlation": float(np.nanmean(correlation)),
+        }
+    error = np.array([np.median(values[rows] - check.values[rows], axis=0) for rows in walks])
+    spread = np.array([np.median(value_sd[rows], axis=0) for rows in walks])
+    ratio = np.abs(error) / np.maximum(spread, 1e-9)
+    factor = np.ones(ratio.shape[1])
+    for column in range(ratio.shape[1]):
+        finite = ratio[np.isfinite(ratio[:, column]), column]
+        if len(finite):
+            factor[column] = np.clip(np.quantile(finite, 0.9) / Z90, 0.2, 5.0)
+    for member in members:
+        member.value_calibration.copy_(torch.from_numpy(factor))
+    speed, step, base = [], [], []
+    for rows in walks:
+        windows = check.windows[check.walk[rows[0]]]
+        terms = per_stride(values[rows], value_sd[rows], windows)[0]
+        truth = check.truth[check.walk[rows[0]]]
+        plain = windows.body.length_m * np.exp(windows.base) / windows.stride_time_s
+        speed.append(np.median(terms["walking_speed_mps"]) - truth["walking_speed_mps"])
+        step.append(np.median(terms["step_length_m"]) - 0.5 * truth["stride_length_m"])
+        base.append(np.median(plain) - truth["walking_speed_mps"])
+    return {
+        "walking_speed_mae_mps": float(np.mean(np.abs(speed))),
+        "walking_speed_bias_mps": float(np.mean(speed)),
+        "step_length_mae_m": float(np.mean(np.abs(step))),
+        "uncorrected_walking_speed_mae_mps": float(np.mean(np.abs(base))),
+    }

@@ -1,0 +1,148 @@
+"""Small networks over one stride that does not know where it begins.
+
+In: cycles (B, C, S) of a stride, which of the C channels are present (B, C), scalars (B, K).
+Out: ``Prediction``: values (B, V) and curves (B, Q, S), each with the log of its standard deviation.
+
+The stride is a circle: convolutions wrap round, attention knows only the difference of phases, the
+LSTM goes round in both directions. So a shifted stride gives the same values and shifted curves,
+exactly for the convolution and the attention. The backbones are interchangeable by name.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from synthgait.errors import InputError
+
+
+class Prediction(NamedTuple):
+    """Means and log standard deviations, in standardised units inside training and in natural ones after."""
+
+    values: torch.Tensor
+    value_log_sd: torch.Tensor
+    curves: torch.Tensor
+    curve_log_sd: torch.Tensor
+
+
+class Convolution(nn.Module):
+    """Residual circular convolutions, (B, W, S) -> (B, W, S)."""
+
+    def __init__(self, width: int, depth: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.Conv1d(width, width, 5, padding=2 * dilation, dilation=dilation, padding_mode="circular")
+            for dilation in (2 ** (level % 3) for level in range(depth))
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            x = x + nn.functional.gelu(layer(x))
+        return x
+
+
+class Recurrent(nn.Module):
+    """A bidirectional LSTM that runs round the stride twice, so that its start is forgotten."""
+
+    def __init__(self, width: int, depth: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(width, width // 2, num_layers=max(depth // 2, 1), bidirectional=True, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        samples = x.shape[2]
+        out, _ = self.lstm(torch.cat([x, x], dim=2).transpose(1, 2))
+        half = samples // 2
+        return x + torch.roll(out[:, half : half + samples].transpose(1, 2), half, dims=2)
+
+
+class Attention(nn.Module):
+    """Self-attention with a learned bias per difference of phase, (B, W, S) -> (B, W, S)."""
+
+    def __init__(self, width: int, depth: int, samples: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.project = nn.ModuleList(nn.Linear(width, 3 * width) for _ in range(depth))
+        self.merge = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
+        self.mix = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)) for _ in range(depth)
+        )
+        self.norm = nn.ModuleList(nn.LayerNorm(width) for _ in range(depth))
+        self.bias = nn.Parameter(torch.zeros(depth, heads, samples))
+        difference = (torch.arange(samples)[None] - torch.arange(samples)[:, None]) % samples
+        self.register_buffer("difference", difference, persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        batch, width, samples = x.shape
+        x = x.transpose(1, 2)
+        for level, (project, merge, mix, norm) in enumerate(zip(self.project, self.merge, self.mix, self.norm, strict=True)):
+            query, key, value = project(norm(x)).reshape(batch, samples, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+            bias = self.bias[level][:, self.difference]
+            seen = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=bias[None])
+            x = x + merge(seen.transpose(1, 2).reshape(batch, samples, width))
+            x = x + mix(x)
+        return x.transpose(1, 2)
+
+
+BACKBONES = ("cnn", "lstm", "transformer")
+
+
+class StrideNetwork(nn.Module):
+    """Embedding, backbone and heads; standardisation of inputs and targets is part of the weights.
+
+    Args:
+        channels, scalars, values, curves: their numbers; values or curves may be 0.
+        samples: per cycle. backbone: one of ``BACKBONES``. width, depth: its size.
+    """
+
+    def __init__(
+        self, channels: int, scalars: int, values: int, curves: int, samples: int, *, backbone: str = "cnn", width: int = 32, depth: int = 3
+    ) -> None:
+        super().__init__()
+        if backbone not in BACKBONES:
+            raise InputError(f"network {backbone!r} is unknown; choose one of {', '.join(BACKBONES)}")
+        for name, size in (("channel", channels), ("scalar", scalars), ("value", values), ("curve", curves)):
+            shape = (size, 1) if name in ("channel", "curve") else (size,)
+            self.register_buffer(f"{name}_mean", torch.zeros(shape))
+            self.register_buffer(f"{name}_sd", torch.ones(shape))
+        #: Factors on the standard deviations, set on held-out people after training.
+        self.register_buffer("value_calibration", torch.ones(values))
+        self.register_buffer("curve_calibration", torch.ones(curves, 1))
+        self.embed = nn.Conv1d(channels, width, 5, padding=2, padding_mode="circular")
+        self.context = nn.Sequential(nn.Linear(scalars + channels, width), nn.GELU(), nn.Linear(width, width))
+        if backbone == "cnn":
+            self.backbone: nn.Module = Convolution(width, depth)
+        elif backbone == "lstm":
+            self.backbone = Recurrent(width, depth)
+        else:
+            self.backbone = Attention(width, depth, samples)
+        self.value_head = nn.Sequential(nn.Linear(4 * width, 2 * width), nn.GELU(), nn.Linear(2 * width, 2 * values)) if values else None
+        self.curve_head = nn.Conv1d(width, 2 * curves, 5, padding=2, padding_mode="circular") if curves else None
+
+    def forward(self, cycles: torch.Tensor, present: torch.Tensor, scalars: torch.Tensor) -> Prediction:
+        """Standardised predictions from natural inputs."""
+        mask = present.to(cycles.dtype)
+        x = (cycles - self.channel_mean) / self.channel_sd * mask[:, :, None]
+        known = (scalars - self.scalar_mean) / self.scalar_sd
+        context = self.context(torch.cat([known.clamp(-5, 5), mask], dim=1))
+        x = self.backbone(nn.functional.gelu(self.embed(x) + context[:, :, None]))
+        empty = x.new_zeros(len(x), 0)
+        values = value_log_sd = empty
+        curves = curve_log_sd = x.new_zeros(len(x), 0, x.shape[2])
+        if self.value_head is not None:
+            pooled = torch.cat([x.mean(dim=2), x.amax(dim=2), x.std(dim=2), context], dim=1)
+            values, value_log_sd = self.value_head(pooled).chunk(2, dim=1)
+        if self.curve_head is not None:
+            curves, curve_log_sd = self.curve_head(x).chunk(2, dim=1)
+        return Prediction(values, value_log_sd.clamp(-4, 2), curves, curve_log_sd.clamp(-4, 2))
+
+    def natural(self, cycles: torch.Tensor, present: torch.Tensor, scalars: torch.Tensor) -> Prediction:
+        """Predictions in natural units with calibrated standard deviations (as logs)."""
+        out = self(cycles, present, scalars)
+        return Prediction(
+            out.values * self.value_sd + self.value_mean,
+            out.value_log_sd + torch.log(self.value_sd * self.value_calibration),
+            out.curves * self.curve_sd + self.curve_mean,
+            out.curve_log_sd + torch.log(self.curve_sd * self.curve_calibration),
+        )

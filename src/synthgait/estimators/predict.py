@@ -1,0 +1,223 @@
+"""From one recording to gait parameters or muscle activation.
+
+In: a trained ``GaitEstimator`` and a recording in any of the shapes people have. Out: a plain
+dictionary: per recording (medians over strides, each with a 90 % interval) and per stride.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from synthgait.conventions import EMG_GROUPS, IMU_CHANNELS, SAMPLES_PER_STRIDE, SIDES
+from synthgait.errors import InputError
+from synthgait.estimators import tasks
+from synthgait.estimators.base import ensemble
+from synthgait.estimators.features import poses
+from synthgait.estimators.features.windows import HARMONICS, Body, Windows
+
+if TYPE_CHECKING:
+    from synthgait.estimators.base import GaitEstimator
+
+#: Half-width of a 90 % interval of the normal distribution, in standard deviations.
+Z90 = 1.6449
+#: Sensors in the order of how much they know of the walk, for recordings that have several.
+PREFERENCE = ("foot", "keypoints_3d", "joint_angles", "keypoints_2d", "shank", "thigh", "lower_back", "sternum", "head")
+#: A stride time for curves over one cycle without absolute time (a typical adult's).
+_TYPICAL_STRIDE_TIME_S = 1.1
+
+
+def predict(
+    estimator: GaitEstimator,
+    recording: Any,
+    *,
+    sensor: str | None = None,
+    sampling_rate_hz: float | None = None,
+    body: Body | None = None,
+    stride_time_s: float | None = None,
+    reference_side: str = "own",
+) -> dict[str, Any]:
+    """Estimate one recording.
+
+    Args:
+        recording: a ``recordings.Recording``; a mapping or table of channels named as in the plain
+            format ((T,) each, optionally ``time_s``); or (T, 6) acc_x..gyr_z of one trunk IMU.
+        sensor: which of the estimator's sensors to read; None takes the most telling one present.
+        sampling_rate_hz: needed unless the recording knows it or has ``time_s``.
+        body: height and leg length where known; a Recording's own are used otherwise.
+        stride_time_s: of a cycle without absolute time (muscle_activation only).
+        reference_side: muscle curves start at the initial contact of the muscle's "own" side, or of "r" or "l".
+
+    Returns:
+        gait_parameters: walking_speed_mps, step_length_m, stride_length_m, step_time_s, stride_time_s,
+        cadence_spm, step_length_{r,l}_m, step_time_{r,l}_s, stance_time_{r,l}_s,
+        double_support_time_s; ``intervals`` name -> (low, high), 90 %; ``strides`` name -> list per
+        stride, with ``time_s``; ``sensor``, ``n_strides``, ``repetition`` (0 to 1).
+        muscle_activation: ``activation`` and ``activation_sd`` muscle -> (100,), ``emg`` group_side ->
+        (100,), ``vertical_force`` side -> (100,) in body weights.
+
+    Raises:
+        InputError: no such sensor, channels missing, wrong units, no walking in the recording.
+    """
+    signals, rate, known = _signals(recording, sampling_rate_hz)
+    body = body if body is not None and body.known else known
+    name = _choose(estimator, signals, sensor)
+    if isinstance(recording, np.ndarray):
+        signals = {f"{name}_{channel}": recording[:, column] for column, channel in enumerate(IMU_CHANNELS)}
+    if rate is None:
+        if estimator.task != "muscle_activation" or name != "joint_angles":
+            raise InputError("the recording has no absolute time: give sampling_rate_hz")
+        windows = _one_cycle(signals, stride_time_s or _TYPICAL_STRIDE_TIME_S, body)
+    else:
+        windows = tasks.sensor_named(name).featurise(signals, rate, body)
+    out = ensemble(estimator.networks[name], windows.cycles, windows.present, windows.scalars)
+    if estimator.task == "gait_parameters":
+        result = summarise(*per_stride(out[0], out[1], windows))
+    else:
+        result = muscle_curves(out[2], out[3], reference_side)
+    return result | {"sensor": name, "n_strides": len(windows), "repetition": float(np.median(windows.score))}
+
+
+def _signals(recording: Any, sampling_rate_hz: float | None) -> tuple[dict[str, np.ndarray], float | None, Body]:
+    if isinstance(recording, np.ndarray):
+        if recording.ndim != 2 or recording.shape[1] != 6:
+            raise InputError(f"an array recording has shape {recording.shape}; give (samples, 6): acc_x acc_y acc_z gyr_x gyr_y gyr_z")
+        return {}, sampling_rate_hz, Body()
+    if hasattr(recording, "signals") and hasattr(recording, "section"):
+        cut = recording.section()
+        return dict(cut.signals), sampling_rate_hz or cut.sampling_rate_hz, Body(cut.height_m, cut.leg_length_m)
+    if not isinstance(recording, (Mapping, pd.DataFrame)):
+        raise InputError(f"a recording of type {type(recording).__name__} cannot be read; give a Recording, a table or channels by name")
+    signals = {str(key): np.asarray(recording[key], float) for key in recording}
+    time = signals.pop("time_s", None)
+    if sampling_rate_hz is None and time is not None and len(time) > 1:
+        sampling_rate_hz = float(1.0 / np.median(np.diff(time)))
+    return signals, sampling_rate_hz, Body()
+
+
+def _choose(estimator: GaitEstimator, signals: Mapping[str, np.ndarray], sensor: str | None) -> str:
+    if sensor is not None:
+        tasks.sensor_named(sensor)
+        if sensor not in estimator.networks:
+            raise InputError(f"this estimator was not fitted for {sensor!r}; it reads {', '.join(estimator.sensors)}")
+        return sensor
+    if not signals and len(estimator.sensors) == 1:
+        return estimator.sensors[0]
+    marks = {
+        "foot": "foot_", "shank": "shank_", "thigh": "thigh_", "keypoints_3d": "ankle_r_z", "keypoints_2d": "ankle_r_x",
+        "joint_angles": "hip_flexion_", "lower_back": "lower_back_", "sternum": "sternum_", "head": "head_acc",
+    }  # fmt: skip
+    for name in PREFERENCE:
+        if name in estimator.networks and any(channel.startswith(marks[name]) for channel in signals):
+            return name
+    raise InputError(f"the recording has none of the sensors this estimator reads ({', '.join(estimator.sensors)}); say which one it is")
+
+
+def _one_cycle(signals: Mapping[str, np.ndarray], stride_time_s: float, body: Body) -> Windows:
+    """Joint angles over exactly one cycle, whatever its number of samples."""
+    names = [name for name in poses.ANGLE_CHANNELS if name in signals]
+    if not any(name.startswith("hip_flexion") for name in names) or not any(name.startswith("knee_flexion") for name in names):
+        raise InputError("the recording has no hip_flexion and knee_flexion of one side; give joint angles in rad")
+    values = np.stack([np.asarray(signals[name], float) for name in names], axis=1)
+    coefficients = (np.fft.rfft(values, axis=0) / len(values))[None, : HARMONICS + 1]
+    one = np.ones(1)
+    return poses.angle_windows(names, coefficients, stride_time_s * one, 0 * one, one, body)
+
+
+def per_stride(values: np.ndarray, sd: np.ndarray, windows: Windows) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Windows]:
+    """Gait terms of each window and the standard deviations of those that the network estimates."""
+    column = {name: index for index, name in enumerate(tasks.VALUES)}
+    time = windows.stride_time_s
+    stride = windows.body.length_m * np.exp(windows.base + values[:, column["log_stride_ratio"]])
+    stride_sd = stride * sd[:, column["log_stride_ratio"]]
+    share, share_sd = values[:, column["step_length_share_r"]], sd[:, column["step_length_share_r"]]
+    step, step_sd = values[:, column["step_time_share_r"]], sd[:, column["step_time_share_r"]]
+    terms = {
+        "walking_speed_mps": stride / time,
+        "stride_length_m": stride,
+        "step_length_m": 0.5 * stride,
+        "stride_time_s": time,
+        "step_time_s": 0.5 * time,
+        "cadence_spm": 120.0 / time,
+        "step_length_r_m": share * stride,
+        "step_length_l_m": (1.0 - share) * stride,
+        "step_time_r_s": step * time,
+        "step_time_l_s": (1.0 - step) * time,
+        "stance_time_r_s": values[:, column["stance_share_r"]] * time,
+        "stance_time_l_s": values[:, column["stance_share_l"]] * time,
+        "double_support_time_s": values[:, column["double_support_share"]] * time,
+    }
+    spread = {
+        "walking_speed_mps": stride_sd / time,
+        "stride_length_m": stride_sd,
+        "step_length_m": 0.5 * stride_sd,
+        **{f"step_length_{side}_m": np.hypot(0.5 * stride_sd, share_sd * stride) for side in SIDES},
+        **{f"step_time_{side}_s": step_sd * time for side in SIDES},
+        **{f"stance_time_{side}_s": sd[:, column[f"stance_share_{side}"]] * time for side in SIDES},
+        "double_support_time_s": sd[:, column["double_support_share"]] * time,
+    }
+    return terms, spread, windows
+
+
+def summarise(terms: dict[str, np.ndarray], spread: dict[str, np.ndarray], windows: Windows) -> dict[str, Any]:
+    """Medians over the strides. Intervals hold the error common to all strides of a walker, which does not average out."""
+    result: dict[str, Any] = {name: float(np.median(values)) for name, values in terms.items()}
+    # The standard error of a median of repetitions; at least half a sample in the working rate's parabola.
+    intervals = {}
+    for name, values in terms.items():
+        error = 1.25 * float(values.std()) / np.sqrt(len(values))
+        if name in spread:
+            error = float(np.hypot(error, np.median(spread[name])))
+        intervals[name] = (result[name] - Z90 * error, result[name] + Z90 * error)
+    strides = {"time_s": windows.centre_s.tolist()} | {name: values.tolist() for name, values in terms.items()}
+    return result | {"intervals": intervals, "strides": strides}
+
+
+def _resampled(curves: np.ndarray, start: float) -> np.ndarray:
+    """Periodic curves (..., S) at 100 samples from phase ``start`` on."""
+    spectrum = np.fft.rfft(curves, axis=-1)[..., : curves.shape[-1] // 2] / curves.shape[-1]
+    order = np.arange(spectrum.shape[-1])
+    phase = start + np.arange(SAMPLES_PER_STRIDE) / SAMPLES_PER_STRIDE
+    basis = np.exp(2j * np.pi * np.outer(order, phase)) * np.where(order == 0, 1.0, 2.0)[:, None]
+    return (spectrum @ basis).real
+
+
+def contact_phase(force: np.ndarray) -> float:
+    """Phase (0 to 1) at which a periodic vertical force in body weights (S,) begins: the rise through 0.1
+    that starts its longest loaded part.
+    """
+    fine = _resampled(force, 0.0)
+    loaded = fine > 0.1
+    if loaded.all() or not loaded.any():
+        return float(np.argmax(np.gradient(fine))) / SAMPLES_PER_STRIDE
+    rises = np.flatnonzero(loaded & ~np.roll(loaded, 1))
+    lengths = [int(np.argmin(np.roll(loaded, -rise))) for rise in rises]
+    rise = int(rises[int(np.argmax(lengths))])
+    before, after = fine[rise - 1], fine[rise]
+    return float((rise - 1 + (0.1 - before) / max(after - before, 1e-9)) / SAMPLES_PER_STRIDE) % 1.0
+
+
+def muscle_curves(curves: np.ndarray, sd: np.ndarray, reference_side: str) -> dict[str, Any]:
+    """Average curves over windows (N, Q, S), each turned so that it starts at the initial contact."""
+    if reference_side not in ("own", *SIDES):
+        raise InputError(f"reference_side is {reference_side!r}; write own, r or l")
+    starts = {
+        side: np.array([contact_phase(window[tasks.CURVES.index(f"ground_reaction_y_{side}")]) for window in curves]) for side in SIDES
+    }
+    mean: dict[str, np.ndarray] = {}
+    spread: dict[str, np.ndarray] = {}
+    for index, name in enumerate(tasks.CURVES):
+        start = starts[name[-1] if reference_side == "own" else reference_side]
+        mean[name] = np.mean([_resampled(c[index], s) for c, s in zip(curves, start, strict=True)], axis=0)
+        spread[name] = np.mean([_resampled(c[index], s) for c, s in zip(sd, start, strict=True)], axis=0).clip(0)
+    force = {side: mean.pop(f"ground_reaction_y_{side}") for side in SIDES}
+    activation = {name: np.clip(curve, 0.0, 1.0) for name, curve in mean.items()}
+    emg = {
+        f"{group}_{side}": np.mean([activation[f"{muscle}_{side}"] for muscle in muscles], axis=0)
+        for group, muscles in EMG_GROUPS.items()
+        for side in SIDES
+    }
+    return {"activation": activation, "activation_sd": {name: spread[name] for name in activation}, "emg": emg, "vertical_force": force}

@@ -1,0 +1,247 @@
+"""Training examples: synthetic strides seen through random sensors.
+
+In: synthetic strides, the name of a sensor, a random generator. Out: ``Examples``: windows of many
+walks with their targets, and batches of them with the variation that costs nothing to add.
+
+What a person's recording does that the physics does not: skin and markers move, joint centres and
+zeros are set by a laboratory, a camera squeezes the depth, one foot's sensor is missing, nobody
+wrote down the height. Each is drawn at random here, wider than any one data set would show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from synthgait.conventions import GRAVITY_MPS2, JOINT_ANGLES, SIDES
+from synthgait.errors import InputError
+from synthgait.estimators import tasks
+from synthgait.estimators.features import poses
+from synthgait.estimators.features.windows import CYCLE_SAMPLES, HARMONICS, Body, Windows
+from synthgait.kinematics import Skeleton, point_motion
+from synthgait.musculoskeletal import build_model
+from synthgait.subjects import Subject
+from synthgait.trials import Trials
+
+_POSE_NAMES = tuple(f"{joint}_{side}" for side in SIDES for joint in ("hip", "shoulder", "knee", "ankle", "heel", "toe"))
+
+
+class Batch(NamedTuple):
+    """Tensors of B windows."""
+
+    cycles: torch.Tensor
+    present: torch.Tensor
+    scalars: torch.Tensor
+    values: torch.Tensor
+    curves: torch.Tensor
+
+
+@dataclass
+class Examples:
+    """M windows of many walks.
+
+    ``cycles`` (M, C, S), ``present`` (M, C), ``scalars`` (M, K), ``values`` (M, V), ``curves`` (M, Q, S)
+    (V or Q may be 0), ``walk`` (M,) the walk of each window; ``windows`` and ``truth`` per walk.
+    """
+
+    sensor: str
+    task: str
+    cycles: np.ndarray
+    present: np.ndarray
+    scalars: np.ndarray
+    values: np.ndarray
+    curves: np.ndarray
+    walk: np.ndarray
+    windows: list[Windows]
+    truth: list[dict[str, Any]]
+
+    def batch(self, rng: np.random.Generator, size: int) -> Batch:
+        """B random windows, each as another walker might have given it: begun anywhere in the stride,
+        mirrored half of the time, channels a little too large or small, smooth noise on top, and
+        sometimes a joint missing.
+        """
+        rows = rng.integers(len(self.cycles), size=size)
+        kind = tasks.sensor_named(self.sensor)
+        cycles, present, scalars = self.cycles[rows].copy(), self.present[rows].copy(), self.scalars[rows].copy()
+        values, curves = self.values[rows].copy(), self.curves[rows].copy()
+        flip = rng.random(size) < 0.5
+        cycles[flip] = cycles[flip][:, kind.mirror] * kind.mirror_sign[:, None]
+        present[flip] = present[flip][:, kind.mirror]
+        scalars[flip] = scalars[flip][:, kind.scalar_mirror]
+        if values.shape[1]:
+            values[flip] = tasks.mirror_values(values[flip])
+        if curves.shape[1]:
+            curves[flip] = curves[flip][:, tasks.CURVE_MIRROR]
+        shift = rng.integers(CYCLE_SAMPLES, size=size)
+        index = (np.arange(CYCLE_SAMPLES) + shift[:, None]) % CYCLE_SAMPLES
+        cycles = np.take_along_axis(cycles, index[:, None, :], axis=2)
+        if curves.shape[1]:
+            curves = np.take_along_axis(curves, index[:, None, :], axis=2)
+        gain = np.exp(0.05 * rng.standard_normal((size, cycles.shape[1], 1)))
+        spread = cycles.std(axis=2, keepdims=True)
+        cycles = cycles * gain + spread * _smooth_noise(rng, (size, cycles.shape[1]), rng.choice([0.02, 0.06, 0.15], size))
+        present = present & ~_missing(rng, kind, size)
+        given = (cycles * present[:, :, None], present, scalars, values, curves)
+        return Batch(*(torch.from_numpy(np.ascontiguousarray(a, bool if a.dtype == bool else np.float32)) for a in given))
+
+
+def _smooth_noise(rng: np.random.Generator, shape: tuple[int, int], level: np.ndarray) -> np.ndarray:
+    """Periodic noise (B, C, S) of harmonics 1..HARMONICS, standard deviation ``level`` (B,)."""
+    spectrum = rng.standard_normal((*shape, HARMONICS)) + 1j * rng.standard_normal((*shape, HARMONICS))
+    full = np.zeros((*shape, CYCLE_SAMPLES // 2 + 1), complex)
+    full[..., 1 : HARMONICS + 1] = spectrum
+    return np.fft.irfft(full, n=CYCLE_SAMPLES) * CYCLE_SAMPLES / np.sqrt(4 * HARMONICS) * level[:, None, None]
+
+
+def _missing(rng: np.random.Generator, kind: tasks.Sensor, size: int) -> np.ndarray:
+    """Channels (B, C) to hide: heels, toes, shoulders and ankle angles, which many recordings lack."""
+    hidden = np.zeros((size, len(kind.channels)), bool)
+    for prefix, chance in (("heel_", 0.5), ("toe_", 0.5), ("shoulder_", 0.3), ("ankle_dorsiflexion_", 0.2)):
+        columns = [i for i, name in enumerate(kind.channels) if name.startswith(prefix)]
+        if columns:
+            hidden[np.ix_(rng.random(size) < chance, columns)] = True
+    return hidden
+
+
+def sense(trials: Trials, sensor: str, rng: np.random.Generator, *, task: str, walks: int, strides: int) -> Examples:
+    """Up to ``walks`` walks of random strides of the trials through a random sensor of the kind.
+
+    Raises InputError where the trials lack a signal that is needed.
+    """
+    rows = (
+        rng.choice(len(trials), size=walks, replace=walks > len(trials))
+        if walks < len(trials) or len(trials) < walks
+        else np.arange(len(trials))
+    )
+    chosen = trials.select(rows)
+    for group in ("joint_angles", "pelvis", *(("muscle_activation", "ground_reaction") if task == "muscle_activation" else ())):
+        if group not in chosen.signals:
+            raise InputError(f"the data have no signal group {group!r}, which a fit of {task} needs")
+    if sensor == "joint_angles":
+        windows = _angles(chosen, rng)
+    elif sensor.startswith("keypoints"):
+        windows = _poses(chosen, rng, flat=sensor == "keypoints_2d")
+    else:
+        raise InputError(f"sensor {sensor!r} cannot be sensed yet")
+    return assemble(sensor, task, chosen, windows)
+
+
+def assemble(sensor: str, task: str, trials: Trials, windows: list[Windows | None]) -> Examples:
+    """Examples from the windows of each trial (None where nothing was found)."""
+    usable = [i for i, w in enumerate(windows) if w is not None and len(w)]
+    if len(usable) < 2:
+        raise InputError(
+            f"walking was found in {len(usable)} of {len(windows)} synthetic walks through {sensor}; the data cannot be walking strides"
+        )
+    kept = [w for w in windows if w is not None and len(w)]
+    truth = [trials.table.iloc[i].to_dict() for i in usable]
+    count = [len(w) for w in kept]
+    _, curve_names = tasks.task_outputs(task)
+    if curve_names:
+        values = np.zeros((sum(count), 0), np.float32)
+        curves = np.repeat(_curve_targets(trials.select(usable)), count, axis=0)
+    else:
+        values = np.concatenate([tasks.value_targets(row, w) for row, w in zip(truth, kept, strict=True)])
+        curves = np.zeros((sum(count), 0, CYCLE_SAMPLES), np.float32)
+    return Examples(
+        sensor,
+        task,
+        np.concatenate([w.cycles for w in kept]),
+        np.concatenate([np.tile(w.present, (len(w), 1)) for w in kept]),
+        np.concatenate([w.scalars for w in kept]),
+        values,
+        curves,
+        np.repeat(np.arange(len(kept)), count),
+        kept,
+        truth,
+    )
+
+
+def random_body(row: Any, rng: np.random.Generator) -> Body:
+    """What a recording might say of the size: leg length, height, or (one in three) nothing; each
+    measured with an error of 1 %.
+    """
+    error = float(np.exp(0.01 * rng.standard_normal()))
+    choice = rng.random()
+    if choice < 0.33:
+        return Body()
+    if choice < 0.75:
+        return Body(height_m=float(row["height_m"]) * error)
+    return Body(leg_length_m=float(row["leg_length_m"]) * error)
+
+
+def subject_of(row: Any) -> Subject:
+    """The virtual person of a table row, as far as the body's size goes."""
+    return Subject(
+        str(row["subject_id"]),
+        float(row["age_years"]),
+        str(row["sex"]),
+        float(row["height_m"]),
+        float(row["mass_kg"]),
+        float(row["leg_length_m"]),
+    )
+
+
+def _angles(trials: Trials, rng: np.random.Generator) -> list[Windows | None]:
+    names = list(poses.ANGLE_CHANNELS)
+    angles = trials.signals["joint_angles"][:, :, [JOINT_ANGLES.index(name) for name in names]].astype(float)
+    spectrum = np.fft.rfft(angles, axis=1)[:, : HARMONICS + 1] / angles.shape[1]
+    out: list[Windows | None] = []
+    for i, row in enumerate(trials.table.to_dict("records")):
+        sides = SIDES if rng.random() > 0.25 else (SIDES[int(rng.integers(2))],)
+        kept = [name for name in names if name[-1] in sides]
+        coefficients = spectrum[i : i + 1, :, [names.index(name) for name in kept]].copy()
+        # Skin motion and axis crosstalk scale the curves; the offset is no channel at all.
+        coefficients *= np.exp(0.04 * rng.standard_normal(len(kept)))
+        one = np.ones(1)
+        out.append(poses.angle_windows(kept, coefficients, float(row["stride_time_s"]) * one, 0 * one, one, random_body(row, rng)))
+    return out
+
+
+def _poses(trials: Trials, rng: np.random.Generator, *, flat: bool) -> list[Windows | None]:
+    rows = trials.table.to_dict("records")
+    skeleton = Skeleton.of([build_model(subject_of(row)) for row in rows])
+    q = np.concatenate([trials.signals["pelvis"], trials.signals["joint_angles"]], axis=2).astype(float)
+    q[..., 3] = 0.0  # relative to the hips there is no progression
+    found = point_motion(skeleton, q, points=list(_POSE_NAMES))
+    points = np.stack([found[name].position_m for name in _POSE_NAMES], axis=2)
+    place = {name: i for i, name in enumerate(_POSE_NAMES)}
+    out: list[Windows | None] = []
+    for i, row in enumerate(rows):
+        here = points[i].copy()
+        leg = float(row["leg_length_m"])
+        # A joint's centre is guessed 1.5 cm off, always the same way; hips of markers more so.
+        here += leg * 0.017 * rng.standard_normal((1, len(_POSE_NAMES), 3))
+        # Cameras squeeze the depth; half of the walkers come from motion capture and are true.
+        squeeze = 1.0 if flat or rng.random() < 0.5 else rng.uniform(0.65, 1.05)
+        here[:, :, 0] *= squeeze
+        if flat:  # from the side, and not quite
+            yaw = rng.normal(0.0, np.deg2rad(10.0))
+            here[:, :, 0] = np.cos(yaw) * here[:, :, 0] + np.sin(yaw) * here[:, :, 2]
+            here[:, :, 2] = 0.0
+        here -= 0.5 * (here[:, [place["hip_r"]]] + here[:, [place["hip_l"]]])
+        measured = poses.leg_of(here, place)
+        coefficients = (np.fft.rfft(here / measured, axis=0)[: HARMONICS + 1] / len(here))[None]
+        body = random_body(row, rng)
+        if not body.known and not flat:
+            body = Body(leg_length_m=measured / poses.ANKLE_SHARE)
+        one = np.ones(1)
+        out.append(poses.pose_windows(list(_POSE_NAMES), coefficients, float(row["stride_time_s"]) * one, 0 * one, one, body, flat=flat))
+    return out
+
+
+def _curve_targets(trials: Trials) -> np.ndarray:
+    """(N, Q, S): activations and vertical forces in body weights, band-limited to the cycle's samples."""
+    activation = trials.signals["muscle_activation"].astype(float)
+    names = trials.channels["ground_reaction"]
+    force = np.stack([trials.channel(f"ground_reaction_y_{side}") for side in SIDES], axis=2).astype(float)
+    assert all(f"ground_reaction_y_{side}" in names for side in SIDES)
+    weight = trials.table["mass_kg"].to_numpy(float) * GRAVITY_MPS2
+    curves = np.concatenate([activation, force / weight[:, None, None]], axis=2)
+    spectrum = np.fft.rfft(curves, axis=1)[:, : CYCLE_SAMPLES // 2]
+    padded = np.zeros((len(curves), CYCLE_SAMPLES // 2 + 1, curves.shape[2]), complex)
+    padded[:, : CYCLE_SAMPLES // 2] = spectrum
+    return (np.fft.irfft(padded, n=CYCLE_SAMPLES, axis=1) * CYCLE_SAMPLES / curves.shape[1]).transpose(0, 2, 1).astype(np.float32)

@@ -1,0 +1,123 @@
+"""What can be estimated from what.
+
+In: names of sensors and tasks. Out: per sensor its channels, how a recording becomes ``Windows`` and
+how a mirrored walker looks; per task the targets and how predictions become gait terms.
+
+A network never predicts a speed. It predicts the log of the ratio of stride length to the physical
+estimate (``Windows.base``), and how the stride is shared between the sides; the stride time comes
+from the signal's repetition, and everything else follows: speed = stride length / stride time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from synthgait.conventions import MUSCLES, mirror_name
+from synthgait.errors import InputError
+from synthgait.estimators.features import limbs, poses, trunk
+from synthgait.estimators.features.windows import Body, Windows
+
+Featurise = Callable[[Mapping[str, np.ndarray], float, Body], Windows]
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """One kind of input.
+
+    ``mirror`` (C,) and ``mirror_sign`` (C,) turn a walker's channels into the mirrored walker's;
+    ``scalar_mirror`` does the same for the scalars. ``sided`` says that left and right are known.
+    """
+
+    name: str
+    channels: tuple[str, ...]
+    scalars: tuple[str, ...]
+    featurise: Featurise
+    negated: tuple[str, ...] = ()
+
+    @property
+    def mirror(self) -> np.ndarray:
+        return np.array([self.channels.index(mirror_name(name)) for name in self.channels])
+
+    @property
+    def mirror_sign(self) -> np.ndarray:
+        return np.array([-1.0 if name in self.negated else 1.0 for name in self.channels], np.float32)
+
+    @property
+    def scalar_mirror(self) -> np.ndarray:
+        return np.array([self.scalars.index(mirror_name(name)) for name in self.scalars])
+
+
+def _trunk(placement: str) -> Sensor:
+    negated = ("acc_right", "gyr_up", "gyr_forward", "velocity_right", "displacement_right")
+    return Sensor(placement, trunk.CHANNELS, trunk.SCALARS, partial(trunk.featurise, placement=placement), negated)
+
+
+def _limb(segment: str) -> Sensor:
+    return Sensor(segment, limbs.CHANNELS, limbs.SCALARS, partial(limbs.featurise, segment=segment))
+
+
+_LATERAL = tuple(name for name in poses.POSE_CHANNELS if "_right_" in name)
+SENSORS: dict[str, Sensor] = {
+    sensor.name: sensor
+    for sensor in (
+        *(_trunk(placement) for placement in ("lower_back", "sternum", "head")),
+        *(_limb(segment) for segment in ("foot", "shank", "thigh")),
+        Sensor("keypoints_3d", poses.POSE_CHANNELS, poses.POSE_SCALARS, partial(poses.featurise_pose, metric=True), _LATERAL),
+        Sensor("keypoints_2d", poses.POSE_CHANNELS, poses.POSE_SCALARS, partial(poses.featurise_pose, metric=False), _LATERAL),
+        Sensor("joint_angles", poses.ANGLE_CHANNELS, poses.ANGLE_SCALARS, poses.featurise_angles),
+    )
+}
+
+#: Values of the gait_parameters task. Shares are of the stride.
+VALUES = ("log_stride_ratio", "step_length_share_r", "step_time_share_r", "stance_share_r", "stance_share_l", "double_support_share")
+#: Curves of the muscle_activation task: activations, and the vertical force (body weights) that tells the contacts.
+CURVES = (*MUSCLES, "ground_reaction_y_r", "ground_reaction_y_l")
+TASKS = ("gait_parameters", "muscle_activation")
+
+
+def sensor_named(name: str) -> Sensor:
+    """Raises InputError naming the sensors there are."""
+    if name not in SENSORS:
+        raise InputError(f"sensor {name!r} is unknown; choose one of {', '.join(SENSORS)}")
+    return SENSORS[name]
+
+
+def task_outputs(task: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(values, curves) of a task. Raises InputError naming the tasks there are."""
+    if task == "gait_parameters":
+        return VALUES, ()
+    if task == "muscle_activation":
+        return (), CURVES
+    raise InputError(f"task {task!r} is unknown; choose one of {', '.join(TASKS)}")
+
+
+def value_targets(row: Mapping[str, float], windows: Windows) -> np.ndarray:
+    """(N, V) targets of one walk from its realised table row; unknown ones are NaN."""
+
+    def number(name: str) -> float:
+        return float(row.get(name, np.nan))
+
+    stride_time = number("stride_time_s")
+    out = np.full((len(windows), len(VALUES)), np.nan, np.float32)
+    # The window's own stride time: a longer stride at the same speed is a longer stride.
+    stride_length = number("walking_speed_mps") * windows.stride_time_s
+    out[:, 0] = np.log(stride_length / windows.body.length_m) - windows.base
+    out[:, 1] = number("step_length_r_m") / (number("step_length_r_m") + number("step_length_l_m"))
+    for column, name in enumerate(("step_time_r_s", "stance_time_r_s", "stance_time_l_s", "double_support_time_s"), start=2):
+        out[:, column] = number(name) / stride_time
+    return out
+
+
+def mirror_values(values: np.ndarray) -> np.ndarray:
+    """Targets of the mirrored walker, (N, V) -> (N, V)."""
+    out = values.copy()
+    out[:, 1:3] = 1.0 - values[:, 1:3]
+    out[:, 3], out[:, 4] = values[:, 4], values[:, 3]
+    return out
+
+
+CURVE_MIRROR = np.array([CURVES.index(mirror_name(name)) for name in CURVES])

@@ -9,6 +9,7 @@ Plain functions of plain values, so that a pool of OpenSim-only worker processes
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import opensim
@@ -210,8 +211,11 @@ def _worst(values: np.ndarray) -> float:
     return float(np.max(np.abs(values), initial=0.0)) if np.isfinite(values).all() else math.inf
 
 
-def certify(model: MusculoskeletalModel, solution: WalkingSolution) -> dict[str, float | str | bool]:
+def certify(model: MusculoskeletalModel, solution: WalkingSolution, slope: float = 0.0) -> dict[str, float | str | bool]:
     """Compare a solution with OpenSim at every node.
+
+    Args:
+        slope: inclination of the ground as rise over run; the floor stays y = 0 and gravity leans back.
 
     Returns, each name with the prefix ``certificate_``:
         acceleration_error: worst difference of an acceleration over the largest acceleration (at least 1).
@@ -228,7 +232,8 @@ def certify(model: MusculoskeletalModel, solution: WalkingSolution) -> dict[str,
         periodicity_error: worst difference of last and first node; the progression is left out.
         ok, message: whether all are within ``LIMITS``, and a sentence.
     """
-    body = OpenSimBody(model)
+    g, angle = float(np.linalg.norm(model.gravity_mps2)), math.atan(slope)
+    body = OpenSimBody(replace(model, gravity_mps2=(-g * math.sin(angle), -g * math.cos(angle), 0.0)) if slope else model)
     s = solution
     errors = dict.fromkeys(LIMITS, math.inf)
     arrays = (s.coordinates, s.speeds, s.accelerations, s.activation, s.excitation, s.tendon_force, s.tendon_force_rate, s.actuator_control)

@@ -20,6 +20,7 @@ if "casadi" in sys.modules:  # an undefined symbol, or a crash, would be all tha
 import numpy as np
 import opensim
 
+from synthgait.errors import InputError
 from synthgait.musculoskeletal import Contact, Degree, Joint, Muscle, MusculoskeletalModel, PassiveMoment
 
 # Without this OpenSim writes opensim.log into whatever folder the user is in.
@@ -38,9 +39,14 @@ def build(model: MusculoskeletalModel) -> opensim.Model:
     tendon's state in implicit form where it is compliant; passive moments are expressions; contacts
     are SmoothSphereHalfSpaceForce on the floor y = 0; landmarks are markers.
 
-    Raises RuntimeError (from OpenSim) for numbers that no body can have, such as an inertia that
-    violates the triangle inequality.
+    Raises:
+        InputError: an axis that is not of unit length (OpenSim would quietly make it so, CasADi not).
+        RuntimeError: from OpenSim, for numbers that no body can have, such as an inertia that violates
+            the triangle inequality.
     """
+    for degree in (d for j in model.joints for d in j.degrees):
+        if abs(np.linalg.norm(degree.axis) - 1.0) > 1e-12:
+            raise InputError(f"the axis of {degree.coordinate!r} has length {np.linalg.norm(degree.axis):.9g}; divide it by that")
     osim = opensim.Model()
     osim.setName(model.name)
     osim.setGravity(_vec3(model.gravity_mps2))

@@ -166,7 +166,8 @@ class _Reader:
                     f"CustomJoint {joint.getName()!r} is not supported: axis {i + 1} must be 0, q or -q of a coordinate of its own"
                 )
             if coordinate:
-                x, y, z = (slope * v + 0.0 for v in _tuple(axis.getAxis()))
+                direction = np.array(_tuple(axis.getAxis()))
+                x, y, z = (float(v) for v in slope * direction / np.linalg.norm(direction) + 0.0)
                 degree = self._degree(coordinate, "rotation" if i < 3 else "translation", (x, y, z))
                 degrees += [degree] if degree else []
         return degrees

@@ -181,7 +181,7 @@ def load(path: str | Path) -> Pathology:
     path = Path(path)
     content = read_yaml(path)
     # Each line says by its keys of which kind it is, so that an error names one kind only.
-    kinds = {"muscles": MuscleChange, "coordinates": PassiveChange}
+    kinds: dict[str, type[MuscleChange | PassiveChange | AlignmentChange]] = {"muscles": MuscleChange, "coordinates": PassiveChange}
     try:
         lines = content.get("changes") or []
         changes = [next((k for key, k in kinds.items() if key in line), AlignmentChange).model_validate(line) for line in lines]
@@ -232,7 +232,7 @@ def apply_to_task(task: WalkingTask, subject: Subject) -> WalkingTask:
     if subject.pathology == "none":
         return task
     for change in get(subject.pathology).task:
-        task = replace(task, **{change.parameter: change.changed(getattr(task, change.parameter), subject.severity)})
+        task = replace(task, **{str(change.parameter): change.changed(getattr(task, change.parameter), subject.severity)})  # type: ignore[arg-type]
     return task
 
 

@@ -24,7 +24,8 @@ import synthgait
 from synthgait import pathologies
 from synthgait.conventions import CONDITION_PREFIX, GRAVITY_MPS2
 from synthgait.errors import InputError
-from synthgait.musculoskeletal import REFERENCE_HEIGHT_M, REFERENCE_LEG_LENGTH_M, MusculoskeletalModel, build_model
+from synthgait.gait import leg_length_m
+from synthgait.musculoskeletal import MusculoskeletalModel, build_model
 from synthgait.simulate.normative import typical_cadence_spm
 from synthgait.simulate.task import WalkingTask
 from synthgait.subjects import AGE_RANGE_YEARS, Subject, draw_subject
@@ -92,7 +93,7 @@ class Group(_Strict):
     froude_speed: Range | None = None
     cadence_factor: Range = (1.0, 1.0)
     free_cadence: float = Field(1.0, ge=0.0, le=1.0)
-    task: TaskRanges = TaskRanges()
+    task: TaskRanges = Field(default_factory=lambda: TaskRanges.model_validate({}))
 
     @model_validator(mode="after")
     def _possible(self) -> Group:
@@ -175,8 +176,7 @@ class PlannedTrial:
         asked["symmetric"] = float(self.task.symmetric)
         asked |= {"cadence_factor": self.cadence_factor, "contact_stiffness_factor": self.contact_stiffness_factor}
         conditions = {CONDITION_PREFIX + name: np.nan if value is None else float(value) for name, value in asked.items()}
-        leg = subject["leg_length_m"] or REFERENCE_LEG_LENGTH_M / REFERENCE_HEIGHT_M * self.subject.height_m
-        own = {"trial_id": self.trial_id, "leg_length_m": leg, "seed": self.seed, "source_trial_id": ""}
+        own = {"trial_id": self.trial_id, "leg_length_m": leg_length_m(self.subject), "seed": self.seed, "source_trial_id": ""}
         return subject | own | conditions
 
     def as_dict(self) -> dict[str, Any]:
@@ -269,7 +269,7 @@ class Study:
         offset = (0.618034 * (person + 1) + rng.uniform(0.0, 0.25)) % 1.0
         speed = low + (high - low) * (stratum + offset) / group.trials_per_subject
         if group.froude_speed is not None:
-            speed *= float(np.sqrt(GRAVITY_MPS2 * (subject.leg_length_m or 0.53 * subject.height_m)))
+            speed *= float(np.sqrt(GRAVITY_MPS2 * leg_length_m(subject)))
         drawn = group.task.draw(rng)
         stiffness = drawn.pop("contact_stiffness_factor")
         one_sided = subject.affected_side in ("left", "right")
@@ -291,11 +291,10 @@ def _features(trials: list[PlannedTrial]) -> np.ndarray:
     rows = []
     for trial in trials:
         subject, task = trial.subject, trial.task
-        leg = subject.leg_length_m or 0.53 * subject.height_m
         weights = [task.excitation_weight, task.activation_weight, task.acceleration_weight, task.lumbar_weight, task.trunk_weight]
         rows.append(
             [
-                task.walking_speed_mps / np.sqrt(GRAVITY_MPS2 * leg) / _NEAR["speed"],
+                task.walking_speed_mps / np.sqrt(GRAVITY_MPS2 * leg_length_m(subject)) / _NEAR["speed"],
                 0.0 if trial.cadence_factor is None else np.log(trial.cadence_factor) / _NEAR["cadence"],
                 0.0 if trial.cadence_factor is None else _FREE_STRIDE_TIME,
                 np.log(subject.height_m) / _NEAR["size"],
@@ -335,13 +334,14 @@ def _continuation_tree(trials: list[PlannedTrial]) -> tuple[list[int], list[int 
         ((features - _features([replace(middle, task=replace(adult, intervals=trials[0].task.intervals))])) ** 2).sum(axis=1)
     )
     root = int(np.argmin(from_middle + severity + np.where(ill, _OTHER_PATHOLOGY, 0.0)))
-    order, parents = [root], [None]
+    order: list[int] = [root]
+    parents: list[int | None] = [None]
     nearest, parent_of = distances(root), np.full(len(trials), root)
     nearest[root] = np.inf
     for _ in range(len(trials) - 1):
         new = int(np.argmin(nearest))
         order.append(new)
-        parents.append(int(parent_of[new]))  # type: ignore[arg-type]
+        parents.append(int(parent_of[new]))
         reach = distances(new)
         closer = (reach < nearest) & np.isfinite(nearest)
         nearest, parent_of = np.where(closer, reach, nearest), np.where(closer, new, parent_of)

@@ -1,0 +1,160 @@
+"""The sweep with a stand-in solver: same bytes whatever the workers and interruptions; failures are rows."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synthgait import storage
+from synthgait.errors import InputError
+from synthgait.simulate import sweep, workers
+from synthgait.studies import Study
+
+STANDINS = Path(__file__).parents[1] / "standins"
+STEPS = sweep.Steps(casadi="sweep_steps:solve", moco="sweep_steps:solve", certify="sweep_steps:certify")
+STUDY = """
+name: small
+description: a study for the tests
+seed: 5
+groups:
+  - name: people
+    subjects: 5
+    trials_per_subject: 3
+    age_years: [20, 80]
+    walking_speed_mps: [0.7, 1.5]
+    cadence_factor: [0.8, 1.2]
+    free_cadence: 0.3
+  - name: stroke
+    subjects: 2
+    pathology: hemiparesis
+    severities: [0.5]
+    walking_speed_mps: [1.0, 1.2]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _standins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(STANDINS))
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    path = tmp_path / "small.yaml"
+    path.write_text(STUDY)
+    return Study.load(path)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "small.yaml").write_text(STUDY)
+    sys.path.insert(0, str(STANDINS))
+    try:
+        return sweep.run(Study.load(folder / "small.yaml"), folder / "run", progress=False, steps=STEPS)
+    finally:
+        sys.path.remove(str(STANDINS))
+
+
+def test_every_trial_is_a_row_and_failures_say_why(undisturbed: Path, study: Study) -> None:
+    trials = storage.read(undisturbed)
+    assert list(trials.table["trial_id"]) == [trial.trial_id for trial in study.plan()] and len(trials) == 17
+    status = trials.table["status"]
+    assert set(status) == {"ok", "not_converged", "not_certified"}
+    assert (trials.table.loc[status == "not_certified", "status_message"] == "too heavy").all()
+    ok = (status == "ok").to_numpy()
+    assert np.isfinite(trials.signals["joint_angles"][ok]).all() and np.isnan(trials.signals["joint_angles"][~ok]).all()
+    np.testing.assert_allclose(trials.table.loc[ok, "walking_speed_mps"], trials.table.loc[ok, "condition_walking_speed_mps"], rtol=1e-3)
+    assert trials.provenance["config_sha256"] == study.config_sha256
+
+
+def test_a_child_of_a_failed_trial_starts_from_the_nearest_ancestor_that_walked(undisturbed: Path, study: Study) -> None:
+    table = storage.read(undisturbed, groups=[]).table.set_index("trial_id")
+    rotation = storage.read(undisturbed, groups=["joint_angles"]).channel("lumbar_rotation")[:, 0]
+    trace = dict(zip(table.index, rotation, strict=True))
+    parents = {trial.trial_id: trial.parent for trial in study.plan()}
+    jumped = 0
+    for trial_id in table.index[table["status"] == "ok"]:
+        ancestor = parents[trial_id]
+        while ancestor is not None and table.loc[ancestor, "status"] != "ok":
+            ancestor, jumped = parents[ancestor], jumped + 1
+        expected = 0.001 + (0.9 * trace[ancestor] if ancestor else 0.0)
+        assert trace[trial_id] == pytest.approx(expected, rel=1e-5)
+    assert jumped > 0
+
+
+def test_two_workers_give_the_same_bytes(undisturbed: Path, study: Study, tmp_path: Path) -> None:
+    packed = sweep.run(study, tmp_path / "run", workers=2, progress=False, steps=STEPS)
+    assert packed.read_bytes() == undisturbed.read_bytes()
+
+
+RUN = """
+import sys
+from synthgait.simulate import sweep
+from synthgait.studies import Study
+if __name__ == "__main__":
+    steps = sweep.Steps(casadi="sweep_steps:solve", certify="sweep_steps:certify")
+    sweep.run(Study.load(sys.argv[1]), sys.argv[2], workers=int(sys.argv[3]), progress=False, steps=steps)
+"""
+
+
+def test_killed_ten_times_and_resumed_it_gives_the_same_bytes(undisturbed: Path, study: Study, tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(RUN)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(STANDINS), *sys.path]), "STANDIN_SECONDS": "0.02"}
+    units = tmp_path / "run" / "units"
+    command = [sys.executable, str(script), str(tmp_path / "small.yaml"), str(tmp_path / "run"), "2"]
+    for kill in range(10):
+        process = subprocess.Popen(command, env=environment)
+        # Killed at ten different moments: after another unit or two, or in the middle of writing one.
+        deadline = time.monotonic() + 60
+        while len(list(units.glob("*.h5"))) < min(kill + 1, 16) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.003)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert len(list(units.glob("*.h5"))) >= 10
+    (units / "small_00002.h5").write_bytes((units / "small_00002.h5").read_bytes()[:5000])
+    packed = sweep.run(study, tmp_path / "run", progress=False, steps=STEPS)
+    assert packed.read_bytes() == undisturbed.read_bytes()
+
+
+def test_a_folder_of_another_configuration_is_refused(study: Study, undisturbed: Path, tmp_path: Path) -> None:
+    path = tmp_path / "other.yaml"
+    path.write_text(STUDY.replace("seed: 5", "seed: 6"))
+    before = undisturbed.read_bytes()
+    with pytest.raises(InputError, match="another configuration"):
+        sweep.run(Study.load(path), undisturbed.parent, progress=False, steps=STEPS)
+    assert undisturbed.read_bytes() == before
+
+
+def test_a_process_that_dies_loses_only_its_trial(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STANDIN_FOLDER", str(tmp_path))
+    trial = study.plan()[0]
+    slow = next(t for t in study.plan() if t.task.walking_speed_mps < 0.8)
+    steps = sweep.Steps(casadi="sweep_steps:solve_or_die", certify="sweep_steps:certify")
+    try:
+        assert sweep.solve_one(trial, None, steps).trials.table.loc[0, "status"] == "ok"
+        lost = sweep.solve_one(slow, None, steps).trials.table.loc[0]
+        assert lost["status"] == "error" and "code -9" in lost["status_message"]
+        assert sweep.solve_one(trial, None, steps).trials.table.loc[0, "status"] == "ok"
+        wrong = sweep.solve_one(trial, None, sweep.Steps(casadi="sweep_steps:solve_wrong")).trials.table.loc[0]
+        assert wrong["status"] == "error" and wrong["status_message"] == "ZeroDivisionError: nobody foresaw this"
+    finally:
+        workers.close_all()
+
+
+def test_sides_answer_through_what_libraries_print_and_hold_one_thread() -> None:
+    try:
+        block = np.arange(1_000_000)
+        np.testing.assert_array_equal(workers.call("a", "sweep_steps:echo", block), block)
+        assert workers.call("a", "os:getenv", "OMP_NUM_THREADS") == "1"
+        assert workers.call("a", "os:getpid") != workers.call("b", "os:getpid")
+        assert workers.call("a", "os:getpid") == workers.call("a", "os:getpid")
+    finally:
+        workers.close_all()

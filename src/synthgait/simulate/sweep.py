@@ -33,7 +33,6 @@ from synthgait.simulate.workers import SideDied, call, close_all
 from synthgait.studies import PlannedTrial, Study
 from synthgait.trials import Trials
 
-
 #: Status pages of dask are for this machine only.
 _LOOPBACK = {"dashboard_address": "127.0.0.1:0", "worker_dashboard_address": "127.0.0.1:0"}
 

@@ -6,7 +6,7 @@ files at 100 Hz, anywhere below it). Out: two IMU recordings per trial, the way 
 Events count packets, not rows, and packets get lost: each sensor is put on the common packet clock
 by linear interpolation. Steps come from hand-checked contacts. The steady speed and the stride
 length come from zero-velocity integration of both feet, because the nominal 10 m per time includes
-starting and stopping (0.08 to 0.14 m/s slower). IPOL 2023/497, AGPL-3.0.
+starting and stopping; the first and last two steps of a way are in no truth. IPOL 2023/497, AGPL-3.0.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ FEET_REFERENCE = "hand-checked contacts; speed and stride length from zero-veloc
 _RATE_HZ = 100.0
 _SENSORS = {"lb": "lower_back", "lf": "foot_l", "rf": "foot_r"}
 _COLUMNS = ("Acc_X", "Acc_Y", "Acc_Z", "Gyr_X", "Gyr_Y", "Gyr_Z")
-#: Steps at the ends of a way speed up and slow down; truth needs at least this many steady strides.
-_MINIMUM_STRIDES = 3
+#: A way with fewer steps than this has no steady part.
+_MINIMUM_STEPS = 8
 
 
 def read(folder: Path) -> Iterator[Recording]:
@@ -53,7 +53,7 @@ def read(folder: Path) -> Iterator[Recording]:
         for way, (first, end) in (("out", (bounds[0], turn[0])), ("back", (turn[1], bounds[1]))):
             end = min(end, last - 1)
             contacts = sorted((contact, side) for side in "lr" for _, contact in events[side] if first <= contact <= end)
-            if end - first > 3 * _RATE_HZ and len(contacts) > 2 * _MINIMUM_STRIDES:
+            if end - first > 3 * _RATE_HZ and len(contacts) >= _MINIMUM_STEPS:
                 yield _recording(path, meta, way, signals, first, end, contacts)
 
 
@@ -77,24 +77,25 @@ def _signals(path: Path) -> dict[str, np.ndarray]:
 
 
 def _recording(path: Path, meta: Any, way: str, signals: dict[str, np.ndarray], first: int, end: int, contacts: list[tuple[int, str]]) -> Recording:
+    # the first and the last two steps start and stop
+    steady = contacts[2:-2]
     steps: dict[str, list[float]] = {"l": [], "r": []}
-    for (before, side), (after, other) in zip(contacts[:-1], contacts[1:], strict=True):
+    for (before, side), (after, other) in zip(steady[:-1], steady[1:], strict=True):
         if side != other:
             steps[other].append((after - before) / _RATE_HZ)
-    truth = {f"step_time_{s}_s": float(np.mean(steps[s])) for s in "lr" if steps[s]}
+    truth = merge_sides({f"step_time_{s}_s": float(np.mean(steps[s])) for s in "lr" if steps[s]})
     start_s, end_s = first / _RATE_HZ, end / _RATE_HZ
-    speeds, lengths = [], []
+    lengths = []
     for side in "lr":
         foot = np.column_stack([signals[f"foot_{side}_{c}"] for c in IMU_CHANNELS])
         strides = foot_strides(foot[:, :3], foot[:, 3:], _RATE_HZ)
-        inside = (strides.start_s >= start_s) & (strides.end_s <= end_s)
-        # a foot's first and last stride of the way start and stop
-        kept = np.flatnonzero(inside)[1:-1] if inside.sum() >= _MINIMUM_STRIDES + 2 else np.flatnonzero(inside)
-        if len(kept):
-            lengths.append(strides.length_m[kept].mean())
-            speeds.append(strides.length_m[kept].sum() / (strides.end_s - strides.start_s)[kept].sum())
-    if len(speeds) == 2:
-        truth |= {"walking_speed_mps": float(np.mean(speeds)), "stride_length_m": float(np.mean(lengths))}
+        middle = 0.5 * (strides.start_s + strides.end_s) * _RATE_HZ
+        inside = (middle > steady[0][0]) & (middle < steady[-1][0])
+        if inside.any():
+            lengths.append(float(strides.length_m[inside].mean()))
+    if len(lengths) == 2 and "stride_time_s" in truth:
+        truth["stride_length_m"] = float(np.mean(lengths))
+        truth["walking_speed_mps"] = truth["stride_length_m"] / truth["stride_time_s"]
     height = number(meta, "Height")
     stem = path.stem.removesuffix("_meta")
     return Recording(

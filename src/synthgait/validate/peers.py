@@ -71,34 +71,15 @@ class Mobgap:
 
 
 def _mobgap_frame(walk: Recording, rate: float) -> pd.DataFrame:
-    """mobgap's sensor frame: x up, y to the left, z forward. Forward is the horizontal axis on which
-    the trunk accelerates at the step frequency with the vertical; our sensors' axes are as mounted.
+    """mobgap's sensor frame, x up. The blocks used here read the vertical acceleration only, so the two
+    horizontal axes are any pair across it.
     """
     acceleration, rotation = walk.imu("lower_back")
     up = up_direction(acceleration, rate).mean(0)
-    up /= np.linalg.norm(up)
-    # mounted on the back, the axis across it (left-right) is the sensor axis least along gravity and
-    # forward; of the two horizontal sensor axes the pitch rotation (twice a stride) tells which
-    horizontal = np.eye(3) - np.outer(up, up)
-    frame = np.linalg.svd(horizontal)[0][:, :2]
-    moving = (acceleration @ frame) - (acceleration @ frame).mean(0)
-    vertical = acceleration @ up - (acceleration @ up).mean()
-    # fore-aft acceleration repeats every step as the vertical does; mediolateral only every stride
-    shared = np.array([_coherence(moving @ np.array([np.cos(a), np.sin(a)]), vertical) for a in np.linspace(0, np.pi, 36, endpoint=False)])
-    angle = np.linspace(0, np.pi, 36, endpoint=False)[int(np.argmax(shared))]
-    forward = frame @ np.array([np.cos(angle), np.sin(angle)])
-    left = np.cross(up, forward)
-    left /= np.linalg.norm(left)
-    axes = np.column_stack([up, left, np.cross(up, left) * -1.0])
+    across = np.linalg.svd((up / np.linalg.norm(up))[None])[2][1:]
+    axes = np.vstack([up / np.linalg.norm(up), across]).T
     values = np.hstack([acceleration @ axes, rotation @ axes])
     return pd.DataFrame(values, columns=["acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z"])
-
-
-def _coherence(signal: np.ndarray, vertical: np.ndarray) -> float:
-    """Share of a signal's spectrum at the frequencies where the vertical acceleration is strong."""
-    weight = np.abs(np.fft.rfft(vertical)) ** 2
-    power = np.abs(np.fft.rfft(signal)) ** 2
-    return float(np.sum(weight * power) / (np.sum(weight) * np.sum(power)))
 
 
 #: Package -> peer.

@@ -57,6 +57,8 @@ class OpenSimBody:
             opensim.CoordinateActuator.safeDownCast(forces.get(a.coordinate + opensim_model.ACTUATOR_SUFFIX)) for a in model.actuators
         ]
         self._contacts = [opensim.SmoothSphereHalfSpaceForce.safeDownCast(forces.get(c.name)) for c in model.contacts]
+        bodies = self.osim.getBodySet()
+        self._spheres = [(bodies.get(c.body), opensim.Vec3(*(float(v) for v in c.location_m))) for c in model.contacts]
         self._find_places()
         # The same body without muscles, motors and passive moments: what is left is gravity,
         # inertia and the ground, so the difference is what the joints' own structures do.
@@ -108,6 +110,7 @@ class OpenSimBody:
             "tendon_residual": np.zeros((samples, len(self._muscles))),
             "contact_force": np.empty((samples, len(self._contacts), 3)),
             "contact_moment": np.empty((samples, len(self._contacts), 3)),
+            "contact_point": np.empty((samples, len(self._contacts), 3)),
         }
         matter, mass = self.osim.getMatterSubsystem(), opensim.Matrix()
         strengths = np.array([m.max_isometric_force_n for m in self.model.muscles], float)
@@ -128,6 +131,9 @@ class OpenSimBody:
                 reaction = contact.getHalfSpaceForce(state)
                 out["contact_moment"][k, i] = -reaction.get(0).to_numpy()
                 out["contact_force"][k, i] = -reaction.get(1).to_numpy()
+                # Halfway into the indentation, below the sphere's centre (PHYSICS.md).
+                x, y, z = self._spheres[i][0].findStationLocationInGround(state, self._spheres[i][1]).to_numpy()
+                out["contact_point"][k, i] = x, 0.5 * (y - float(self.model.contacts[i].radius_m)), z
         return out
 
     def _set(
@@ -183,8 +189,8 @@ def evaluate(
         by other accelerations x is ``mass_matrix @ (x - acceleration)``; ``joint_moment`` (K, D) of
         muscles, actuators and passive structures in N*m; ``muscle_force`` (K, M), the tendon's, in
         N; ``tendon_residual`` (K, M), tendon less fibre force along the tendon in N, zero for rigid
-        tendons; ``contact_force`` (K, S, 3) on the foot in N and ``contact_moment`` (K, S, 3) of it
-        about the world's origin in N*m.
+        tendons; ``contact_force`` (K, S, 3) on the foot in N, ``contact_moment`` (K, S, 3) of it about
+        the world's origin in N*m and ``contact_point`` (K, S, 3) in m, from the spheres' positions.
     """
     return OpenSimBody(model).evaluate(coordinates, speeds, activation, tendon_force, tendon_force_rate, actuator_control)
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from synthgait.bundled import folder, one_sentence, read_yaml
 from synthgait.conventions import LEG_COORDINATES, LEG_MUSCLES, LUMBAR_COORDINATES, SIDES
 from synthgait.errors import InputError
 from synthgait.musculoskeletal import Joint, MusculoskeletalModel
@@ -143,39 +142,6 @@ class Pathology(_Strict):
     task: tuple[TaskChange, ...] = ()
 
 
-def declarations(kind: str) -> Path:
-    """The folder ``simulations`` or ``generators``: of the installed wheel, or of the repository."""
-    package = Path(str(resources.files("synthgait")))
-    for folder in (package / "declarations" / kind, package.parents[1] / kind):
-        if folder.is_dir():
-            return folder
-    raise InputError(f"the declarations {kind!r} are missing from this installation; install synthgait again")
-
-
-def one_sentence(error: ValidationError) -> str:
-    """The first thing that is wrong, naming its key."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    message = (
-        "unknown key; remove it or mend its spelling" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-    )
-    given = "" if isinstance(first["input"], dict | list) or first["type"] == "extra_forbidden" else f" (given {first['input']!r})"
-    return f"{where}: {message}{given}"
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file that holds a mapping. Raises InputError naming the file."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); give the path of a YAML file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not YAML ({str(error).splitlines()[0]}); mend it there") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path} should hold keys and values; see simulations/README.md")
-    return content
-
-
 def load(path: str | Path) -> Pathology:
     """Read one table. Raises InputError naming the file, the key and what is wrong with it."""
     path = Path(path)
@@ -193,7 +159,7 @@ def load(path: str | Path) -> Pathology:
 @cache
 def tables() -> dict[str, Pathology]:
     """All pathologies by name."""
-    found = [load(path) for path in sorted((declarations("simulations") / "pathologies").glob("*.yaml"))]
+    found = [load(path) for path in sorted((folder("simulations") / "pathologies").glob("*.yaml"))]
     return {pathology.name: pathology for pathology in found}
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 import synthgait
-from synthgait import pathologies
+from synthgait import bundled, pathologies
 from synthgait.conventions import CONDITION_PREFIX, GRAVITY_MPS2
 from synthgait.errors import InputError
 from synthgait.gait import leg_length_m
@@ -200,12 +200,12 @@ class Study:
         """
         path = Path(path)
         if not path.suffix and not path.exists():
-            bundled = pathologies.declarations("simulations") / f"{path}.yaml"
-            path = bundled if bundled.exists() else path
+            own = bundled.folder("simulations") / f"{path}.yaml"
+            path = own if own.exists() else path
         try:
-            return cls(Declaration.model_validate(pathologies.read_yaml(path)))
+            return cls(Declaration.model_validate(bundled.read_yaml(path)))
         except ValidationError as error:
-            raise InputError(f"{path}: {pathologies.one_sentence(error)}") from error
+            raise InputError(f"{path}: {bundled.one_sentence(error)}") from error
 
     @property
     def name(self) -> str:

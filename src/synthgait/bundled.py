@@ -1,0 +1,84 @@
+"""The declarations that come with synthgait: where they lie, how they are read, listed and copied.
+
+In: names. Out: paths and contents of ``simulations/`` and ``generators/``, of the repository or of the
+installed wheel.
+"""
+
+from __future__ import annotations
+
+import shutil
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from synthgait.errors import InputError
+
+KINDS = ("simulations", "generators")
+
+
+def folder(kind: str) -> Path:
+    """The folder ``simulations`` or ``generators``."""
+    package = Path(str(resources.files("synthgait")))
+    for place in (package / "declarations" / kind, package.parents[1] / kind):
+        if place.is_dir():
+            return place
+    raise InputError(f"the declarations {kind!r} are missing from this installation; install synthgait again")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping. Raises InputError naming the file."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); give the path of a YAML file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not YAML ({' '.join(str(error).split())[:150]}); mend it there") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} should hold keys and values; see simulations/README.md")
+    return content
+
+
+def one_sentence(error: ValidationError) -> str:
+    """The first thing that is wrong, naming its key."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the whole"
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {where!r}; remove it or mend its spelling"
+    if first["type"] == "missing":
+        return f"the key {where!r} is missing; add it"
+    given = "" if isinstance(first["input"], dict | list) else f" (given {first['input']!r})"
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}{given}"
+
+
+def listing() -> list[tuple[str, str]]:
+    """Name and first sentence of every declaration: ``simulations/quick``, ``simulations/pathologies/crouch``, ..."""
+    rows = []
+    for kind in KINDS:
+        for path in sorted(folder(kind).rglob("*.yaml")):
+            description = str(read_yaml(path).get("description", "")).strip().splitlines()
+            rows.append((str(Path(kind) / path.relative_to(folder(kind)).with_suffix("")), description[0] if description else ""))
+    return rows
+
+
+def find(name: str) -> Path:
+    """The path of a declaration by its listed name or the last part of it. Raises InputError."""
+    names = [listed for listed, _ in listing() if listed == name or listed.endswith("/" + name)]
+    if len(names) != 1:
+        told = f"several: {', '.join(names)}" if names else "none; `synthgait list` shows all"
+        raise InputError(f"{name!r} should name one declaration, and there are {told}")
+    kind, _, rest = names[0].partition("/")
+    return folder(kind) / f"{rest}.yaml"
+
+
+def copy(name: str, target: str | Path = ".") -> Path:
+    """Copy a declaration into a folder, or to a path that does not exist yet. Raises InputError."""
+    source, path = find(name), Path(target)
+    path = path / source.name if path.is_dir() else path
+    if path.exists():
+        raise InputError(f"{path} exists; remove it or give another name")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, path)
+    return path

@@ -111,6 +111,11 @@ class ConditionSpace:
         return (*self._names, *CATEGORICAL)
 
     @property
+    def numeric(self) -> int:
+        """How many of the codes, at the front, are numbers."""
+        return len(self._names)
+
+    @property
     def widths(self) -> tuple[int, ...]:
         """Length of each field's code."""
         return (1,) * len(self._names) + (len(SEXES), len(self.pathologies), len(AFFECTED_SIDES))
@@ -242,6 +247,6 @@ def _impose(drawn: pd.DataFrame, wanted: Mapping[str, np.ndarray]) -> pd.DataFra
     return out
 
 
-def requested_columns(request: Mapping[str, Value], drawn: pd.DataFrame) -> pd.DataFrame:
+def requested_columns(drawn: pd.DataFrame) -> pd.DataFrame:
     """condition_<name> columns: what the network was told of every stride (asked for, or drawn)."""
     return drawn[list(COLUMNS)].add_prefix(CONDITION_PREFIX)

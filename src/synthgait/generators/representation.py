@@ -44,9 +44,9 @@ DEFAULT_HARMONICS = {"joint_angles": 20, "pelvis": 20, "ground_reaction": 24, "c
 TOLERANCE = {"joint_angles": 0.01, "pelvis": 0.004, "ground_reaction": 0.02, "centre_of_pressure": 0.01, "muscle_activation": 0.04}
 SCALAR_TOLERANCE = 0.002
 _MOTION = ("joint_angles", "pelvis")
-#: A foot counts as loaded, and has a centre of pressure, above this share of body weight (20 N of a
-#: 70 kg person, the usual threshold of a force plate).
-LOADED_BW = 0.03
+#: A foot counts as loaded, and has a centre of pressure, above this share of body weight (a usual
+#: threshold of a force plate relative to weight).
+LOADED_BW = 0.05
 
 
 def fourier_basis(harmonics: int, samples: int = SAMPLES_PER_STRIDE) -> np.ndarray:
@@ -147,14 +147,14 @@ class StrideRepresentation:
         *,
         harmonics: Mapping[str, int] = DEFAULT_HARMONICS,
         max_components: int = 96,
-        explained: float = 0.9998,
+        error: float = 0.25,
     ) -> StrideRepresentation:
         """Principal components of a seed dataset and its mirror image.
 
         Args:
             seed_dataset: N strides of 100 phases; groups not in ``harmonics`` are left out.
-            max_components, explained: as many components as reach that share of the weighted
-                variance, at most so many.
+            max_components, error: as many components as leave a root mean square error per channel of
+                that share of ``TOLERANCE``, at most so many.
 
         Raises:
             InputError: not strides of 100 phases, a group that is needed is missing, NaN where none
@@ -167,8 +167,8 @@ class StrideRepresentation:
         mean = features.mean(0)
         _, singular, rows = np.linalg.svd((features - mean) * weight, full_matrices=False)
         variance = singular**2 / max(1, len(features) - 1)
-        share = np.cumsum(variance) / variance.sum()
-        kept = int(min(np.searchsorted(share, explained) + 1, max_components, np.sum(singular > 1e-6 * singular[0])))
+        left_out = np.sqrt(np.maximum(variance.sum() - np.cumsum(variance), 0.0) / sum(map(len, channels.values())))
+        kept = int(min(np.sum(left_out > error) + 1, max_components, np.sum(singular > 1e-6 * singular[0])))
         rows, deviation = rows[:kept], np.sqrt(variance[:kept])
         # the sign of a singular vector is arbitrary: fix it, so that files do not depend on the library
         rows *= np.sign(rows[np.arange(kept), np.abs(rows).argmax(1)])[:, None]

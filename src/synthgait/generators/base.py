@@ -1,0 +1,323 @@
+"""The contract of every generator: fit, sample, save, load.
+
+In: a seed dataset; then conditions and a seed. Out: synthetic strides as ``Trials`` with what was
+requested and what was realised in separate columns.
+
+A stride depends on nothing but the model, the request, the seed and its own number: every stride has
+its own random stream and strides are always computed in the same blocks of ``BLOCK``, whatever part
+of them is asked for, so that shards, resumed runs and other machines' worker counts give the same
+numbers. A stride that breaks a plausibility limit is drawn again a few times; one that still does is
+kept, marked ``implausible`` with the reason, never hidden.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file, save_file
+
+from synthgait.conventions import TRIAL_COLUMNS
+from synthgait.errors import InputError
+from synthgait.generators.conditions import COLUMNS, ConditionSpace, Value, condition_table, requested_columns
+from synthgait.generators.plausibility import Limits, broken_limits, contact_events, measure
+from synthgait.generators.prior import ConditionalGaussian
+from synthgait.generators.representation import Body, StrideRepresentation
+from synthgait.trials import Trials
+
+#: Version of the folder that ``save`` writes.
+GENERATOR_FORMAT = "1"
+#: Strides that are always computed together.
+BLOCK = 256
+_SIDE_SWAP = {"left": "right", "right": "left"}
+_REALISED = [name for name, (kind, _) in TRIAL_COLUMNS.items() if kind == "number" and name.endswith(("_mps", "_spm", "_m", "_s"))]
+_RESIDUALS = ["foot_skate_mps", "penetration_m", "residual_force_bw", "residual_moment_nmkg"]
+
+
+class StrideGenerator(ABC):
+    """A model of strides given conditions.
+
+    Subclasses take their settings in the constructor, say how latents are drawn (``_latents``) and
+    what they store (``_store``, ``_restore``).
+    """
+
+    method: ClassVar[str]
+
+    def __init__(self) -> None:
+        self._representation: StrideRepresentation | None = None
+        self._space: ConditionSpace | None = None
+        self._prior: ConditionalGaussian | None = None
+        self.limits = Limits()
+        self.notes: dict[str, Any] = {}
+
+    @property
+    def representation(self) -> StrideRepresentation:
+        """The stride's code. Raises InputError before ``fit``."""
+        if self._representation is None:
+            raise InputError(f"this {self.method} generator has not learned anything yet; call fit first")
+        return self._representation
+
+    @property
+    def space(self) -> ConditionSpace:
+        """The conditions. Raises InputError before ``fit``."""
+        if self._space is None:
+            raise InputError(f"this {self.method} generator has not learned anything yet; call fit first")
+        return self._space
+
+    @property
+    def prior(self) -> ConditionalGaussian:
+        """The Gaussian that networks start from. Raises InputError before ``fit``."""
+        if self._prior is None:
+            raise InputError(f"this {self.method} generator has not learned anything yet; call fit first")
+        return self._prior
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {}
+
+    # -- the contract --------------------------------------------------------------------------------
+
+    def fit(self, seed_dataset: Trials, *, representation: Mapping[str, Any] | None = None, **training: Any) -> Self:
+        """Learn from the ``ok`` strides of a seed dataset.
+
+        Args:
+            representation: arguments of ``StrideRepresentation.fit``.
+            training: further arguments of the subclass's ``_learn``.
+        """
+        strides = usable(seed_dataset)
+        self._representation = StrideRepresentation.fit(strides, **dict(representation or {}))
+        self.limits = Limits.around(strides)
+        latents, conditions, subjects = training_set(strides, self._representation)
+        self._space = ConditionSpace(conditions)
+        codes = self._space.encode(conditions)
+        self._prior, white = ConditionalGaussian.fit(latents, codes, self._space.numeric, subjects)
+        self._learn(latents, white, conditions, subjects, **training)
+        return self
+
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        first: int = 0,
+        attempts: int = 4,
+        max_residual: float | None = None,
+        guidance_scale: float = 1.0,
+        **conditions: Value,
+    ) -> Trials:
+        """Strides number ``first`` to ``first + n`` of the stream that the seed and the request define.
+
+        Args:
+            conditions: ``age_years=70`` or ``age_years=(65, 85)``, ``pathology="parkinson"``, ...; see
+                ``conditions.COLUMNS``. None or left out is open: drawn from the seed population's
+                joint distribution given the rest.
+            attempts: how often a stride that breaks a limit is drawn before it is kept as implausible.
+            max_residual: bar on the force residual in body weights instead of the model's own.
+            guidance_scale: over 1 pushes towards the conditions (classifier-free guidance), where the
+                method has it.
+
+        Returns ``Trials`` of kind "synthetic": ``condition_*`` columns hold what was requested or
+        drawn, the plain columns what came out.
+
+        Raises InputError: n < 1, or a condition this model cannot meet.
+        """
+        if n < 1 or first < 0:
+            raise InputError(f"{n} strides from number {first} were asked for; ask for at least 1 from 0 on")
+        blocks = self.sample_blocks(
+            first, n, seed=seed, attempts=attempts, max_residual=max_residual, guidance_scale=guidance_scale, **conditions
+        )
+        return Trials.concatenate(list(blocks))
+
+    def sample_blocks(
+        self,
+        first: int,
+        n: int,
+        *,
+        seed: int = 0,
+        attempts: int = 4,
+        max_residual: float | None = None,
+        guidance_scale: float = 1.0,
+        **conditions: Value,
+    ) -> Iterator[Trials]:
+        """The same, in parts of at most ``BLOCK`` strides."""
+        limits = self.limits if max_residual is None else replace(self.limits, residual_force_bw=max_residual)
+        self.space.check_request(conditions)
+        for block in range(first // BLOCK, (first + n - 1) // BLOCK + 1):
+            strides = self._block(block, seed, attempts, limits, guidance_scale, conditions)
+            low, high = max(first - block * BLOCK, 0), min(first + n - block * BLOCK, BLOCK)
+            yield strides if (low, high) == (0, BLOCK) else strides.select(np.arange(low, high))
+
+    def save(self, path: str | Path) -> None:
+        """Write a folder: generator.json, representation.safetensors, prior.safetensors, population.csv and the networks."""
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(self.representation.arrays(), folder / "representation.safetensors")
+        save_file(self.prior.arrays(), folder / "prior.safetensors")
+        self.space.population.to_csv(folder / "population.csv", index=False, float_format="%.17g")
+        self._store(folder)
+        description = {
+            "format": "synthgait-generator",
+            "format_version": GENERATOR_FORMAT,
+            "method": self.method,
+            "settings": self.settings,
+            "representation": self.representation.settings(),
+            "limits": asdict(self.limits),
+            "notes": self.notes,
+        }
+        (folder / "generator.json").write_text(json.dumps(description, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> StrideGenerator:
+        """Read a folder that ``save`` wrote; called on ``StrideGenerator`` it gives whichever method is there.
+
+        Raises InputError: no such folder, another version, another method, or a damaged file.
+        """
+        folder = Path(path)
+        description = _description(folder)
+        kinds = {kind.method: kind for kind in _all_subclasses(StrideGenerator) if "method" in vars(kind)}
+        if description["method"] not in kinds:
+            raise InputError(f"{folder} holds a {description['method']!r} generator; this synthgait knows {', '.join(sorted(kinds))}")
+        kind = kinds[description["method"]]
+        if not issubclass(kind, cls):
+            raise InputError(f"{folder} holds a {kind.method} generator, not a {cls.method} one")
+        model = kind(**description["settings"])
+        try:
+            arrays = load_file(folder / "representation.safetensors")
+            model._representation = StrideRepresentation.from_arrays(description["representation"], arrays)
+            model._prior = ConditionalGaussian.from_arrays(load_file(folder / "prior.safetensors"))
+            population = pd.read_csv(folder / "population.csv", keep_default_na=False, float_precision="round_trip")
+            model._space = ConditionSpace(population)
+            model.limits = Limits(**{k: tuple(v) if isinstance(v, list) else v for k, v in description["limits"].items()})
+            model.notes = description["notes"]
+            model._restore(folder)
+        except InputError:
+            raise
+        except Exception as error:  # any damaged part of the folder: one sentence for the user
+            raise InputError(f"{folder} is damaged ({str(error).splitlines()[0][:120]}); train or download it again") from error
+        return model
+
+    # -- what a method has to say ----------------------------------------------------------------------
+
+    @abstractmethod
+    def _learn(
+        self, latents: np.ndarray, white: np.ndarray, conditions: pd.DataFrame, subjects: np.ndarray, **training: Any
+    ) -> None:
+        """Learn latents (N, D), or better the white vectors (N, D) that ``prior`` makes of them, given
+        conditions (N rows) of subjects (N,).
+        """
+
+    @abstractmethod
+    def _latents(self, codes: np.ndarray, rngs: list[np.random.Generator], guidance_scale: float) -> np.ndarray:
+        """Draw latents (n, D), one per row of condition codes (n, C), each from its own generator."""
+
+    def _store(self, folder: Path) -> None:
+        """Write what the method needs besides representation and population."""
+
+    def _restore(self, folder: Path) -> None:
+        """Read what ``_store`` wrote."""
+
+    # -- one block -------------------------------------------------------------------------------------
+
+    def _block(
+        self, block: int, seed: int, attempts: int, limits: Limits, guidance_scale: float, request: Mapping[str, Value]
+    ) -> Trials:
+        numbers = np.arange(block * BLOCK, (block + 1) * BLOCK)
+        strides, measures, broken, tries = None, None, None, np.ones(BLOCK, int)
+        pending = np.arange(BLOCK)
+        for attempt in range(max(1, attempts)):
+            rngs = [np.random.Generator(np.random.Philox(key=[seed, int(i)], counter=[0, 0, 0, attempt])) for i in numbers[pending]]
+            drawn, drawn_measures = self._draw(request, rngs, guidance_scale, limits)
+            drawn_broken = broken_limits(drawn_measures, limits).to_numpy()
+            if strides is None or measures is None or broken is None:
+                strides, measures, broken = drawn, drawn_measures, drawn_broken
+            else:
+                tries[pending] += 1
+                for group, array in drawn.signals.items():
+                    strides.signals[group][pending] = array
+                strides.table.iloc[pending] = drawn.table.to_numpy()
+                measures.iloc[pending] = drawn_measures.to_numpy()
+                broken[pending] = drawn_broken
+            pending = np.flatnonzero(broken != "")
+            if not len(pending):
+                break
+        assert strides is not None and measures is not None and broken is not None
+        strides.table = self._table(strides.table, measures, broken, tries, numbers, seed)
+        strides.events = contact_events(measures)
+        strides.kind = "synthetic"
+        strides.attributes = {"name": f"synthetic gait ({self.method})"}
+        return strides
+
+    def _draw(
+        self, request: Mapping[str, Value], rngs: list[np.random.Generator], guidance_scale: float, limits: Limits
+    ) -> tuple[Trials, pd.DataFrame]:
+        conditions = self.space.draw(request, rngs)
+        latents = self._latents(self.space.encode(conditions), rngs, guidance_scale)
+        strides = self.representation.decode(latents, Body.of(conditions))
+        table = conditions.assign(stride_time_s=strides.stride_time_s, stride_length_m=strides.stride_length_m)
+        table = pd.concat([table, requested_columns(conditions)], axis=1)
+        trials = Trials(table, strides.signals, dict(self.representation.channels))
+        return trials, measure(trials, limits)
+
+    def _table(
+        self, drawn: pd.DataFrame, measures: pd.DataFrame, broken: np.ndarray, tries: np.ndarray, numbers: np.ndarray, seed: int
+    ) -> pd.DataFrame:
+        requested = [name for name in drawn.columns if name.startswith("condition_")]
+        realised = {name: measures[name].to_numpy() for name in _REALISED if name in measures}
+        columns: dict[str, Any] = {
+            "trial_id": [f"{self.method}-{seed}-{i:09d}" for i in numbers],
+            "subject_id": [f"{self.method}-{seed}-person-{i:09d}" for i in numbers],
+            **{name: drawn[name].to_numpy() for name in COLUMNS if name not in realised},
+            **realised,
+            "seed": seed,
+            "status": np.where(broken == "", "ok", "implausible"),
+            "status_message": broken,
+            "source_trial_id": "",
+            **{name: drawn[name].to_numpy() for name in requested},
+            **{name: measures[name].to_numpy() for name in _RESIDUALS},
+            "attempts": tries,
+        }
+        return pd.DataFrame(columns)
+
+
+# -- data for learning -----------------------------------------------------------------------------------
+
+
+def usable(seed_dataset: Trials) -> Trials:
+    """The strides whose status is ok (all of them where there is no status)."""
+    if "status" not in seed_dataset.table:
+        return seed_dataset
+    return seed_dataset.select((seed_dataset.table["status"] == "ok").to_numpy())
+
+
+def training_set(strides: Trials, representation: StrideRepresentation) -> tuple[np.ndarray, pd.DataFrame, np.ndarray]:
+    """Latents (2N, D), conditions and subjects of strides and their mirror images."""
+    latents = np.concatenate([representation.encode(strides), representation.encode(strides, mirrored=True)])
+    conditions = condition_table(strides.table)
+    mirrored = conditions.assign(affected_side=conditions["affected_side"].replace(_SIDE_SWAP))
+    subjects = np.asarray(strides.table["subject_id"]).astype(str)
+    return latents, pd.concat([conditions, mirrored], ignore_index=True), np.concatenate([subjects, subjects])
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    file = folder / "generator.json"
+    if not file.is_file():
+        raise InputError(f"{folder} is not a generator; give the folder that `synthgait train` wrote")
+    try:
+        description = json.loads(file.read_text())
+        version = description["format_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file} is damaged ({error}); train or download the generator again") from error
+    if version != GENERATOR_FORMAT:
+        raise InputError(f"{folder} has generator format {version}; this synthgait reads {GENERATOR_FORMAT}: train it again or use the version that wrote it")
+    return description
+
+
+def _all_subclasses(kind: type) -> set[type]:
+    return {deeper for child in kind.__subclasses__() for deeper in ({child} | _all_subclasses(child))}

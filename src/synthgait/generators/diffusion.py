@@ -1,0 +1,152 @@
+"""Conditional diffusion over white latent strides, with ``diffusers`` schedulers and pipeline.
+
+In: latents and conditions. Out: a denoiser; strides by a few steps of DPM-Solver++ from noise.
+
+Noise is added on a cosine schedule (Nichol & Dhariwal, ICML 2021) and the network says the velocity
+(Salimans & Ho, ICLR 2022). Every condition is hidden at random in training, each on its own, so that
+any subset can be left open and classifier-free guidance (Ho & Salimans, 2022) can push towards the
+rest. Network, noise schedule and sampling loop are separate objects.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from torch import nn
+
+from synthgait.errors import InputError
+from synthgait.generators.base import StrideGenerator
+from synthgait.generators.networks import StrideDenoiser
+from synthgait.generators.train import Batch, Run, TrainingRecipe
+
+SAMPLERS = {"dpm": DPMSolverMultistepScheduler, "ddim": DDIMScheduler, "ddpm": DDPMScheduler}
+_NOISE: dict[str, Any] = {"num_train_timesteps": 1000, "beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction"}
+
+
+class DiffusionGenerator(StrideGenerator):
+    """Diffusion in the space of ``StrideRepresentation``.
+
+    Args:
+        width, depth: of the denoiser.
+        sampler: dpm (DPM-Solver++, second order), ddim or ddpm.
+        sampling_steps: evaluations of the denoiser per stride.
+    """
+
+    method: ClassVar[str] = "diffusion"
+
+    def __init__(self, width: int = 256, depth: int = 4, sampler: str = "dpm", sampling_steps: int = 12) -> None:
+        super().__init__()
+        if sampler not in SAMPLERS:
+            raise InputError(f"sampler is {sampler!r}; write one of {', '.join(SAMPLERS)}")
+        self.width, self.depth, self.sampler, self.sampling_steps = width, depth, sampler, sampling_steps
+        self.denoiser: StrideDenoiser | None = None
+        self.device = torch.device("cpu")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"width": self.width, "depth": self.depth, "sampler": self.sampler, "sampling_steps": self.sampling_steps}
+
+    def to(self, device: str | torch.device) -> DiffusionGenerator:
+        """Sample on another device."""
+        self.device = torch.device(device)
+        if self.denoiser is not None:
+            self.denoiser.to(self.device)
+        return self
+
+    def _learn(
+        self, latents: np.ndarray, white: np.ndarray, conditions: pd.DataFrame, subjects: np.ndarray, **training: Any
+    ) -> None:
+        run: Run = training.get("run") or Run(TrainingRecipe())
+        with torch.random.fork_rng():
+            torch.manual_seed(run.seed)
+            self.denoiser = StrideDenoiser(white.shape[1], list(self.space.widths), self.width, self.depth)
+        objective = DenoisingObjective(self.denoiser)
+        self.notes["history"] = run.optimise(objective, white, conditions, subjects, self.space)
+        self.denoiser = self.denoiser.eval().to(self.device)
+
+    def _latents(self, codes: np.ndarray, rngs: list[np.random.Generator], guidance_scale: float) -> np.ndarray:
+        denoiser = self._trained()
+        size = self.representation.size
+        noise = torch.from_numpy(np.stack([rng.standard_normal(size, dtype=np.float32) for rng in rngs])).to(self.device)
+        conditions = torch.from_numpy(codes).to(self.device)
+        known = torch.ones((len(codes), len(self.space.fields)), device=self.device)
+        white = denoise(denoiser, self.scheduler(), noise, conditions, known, self.sampling_steps, guidance_scale)
+        return self.prior.latents(codes, white.cpu().numpy())
+
+    def scheduler(self) -> Any:
+        """A fresh sampling scheduler."""
+        extra = {"algorithm_type": "dpmsolver++", "solver_order": 2} if self.sampler == "dpm" else {}
+        return SAMPLERS[self.sampler](**_NOISE, **extra)
+
+    def _trained(self) -> StrideDenoiser:
+        if self.denoiser is None:
+            raise InputError("this diffusion generator has not learned anything yet; call fit first")
+        return self.denoiser
+
+    def _store(self, folder: Path) -> None:
+        from synthgait.generators.pipeline import SynthGaitPipeline
+
+        SynthGaitPipeline(self._trained(), self.scheduler()).save_components(folder)
+
+    def _restore(self, folder: Path) -> None:
+        self.denoiser = StrideDenoiser.from_pretrained(folder / "denoiser", low_cpu_mem_usage=False).eval().to(self.device)
+        if self.denoiser.config["latent_size"] != self.representation.size:
+            raise InputError(f"{folder}: the denoiser and the representation have different sizes; train it again")
+
+
+class DenoisingObjective:
+    """Mean square error of the predicted velocity at random times."""
+
+    averaged = "denoiser"
+
+    def __init__(self, denoiser: StrideDenoiser) -> None:
+        self.networks = nn.ModuleDict({"denoiser": denoiser})
+        self.updates = [("denoiser", 1)]
+        self.noise = DDPMScheduler(**_NOISE)
+
+    def loss(self, network: str, batch: Batch, random: torch.Generator) -> torch.Tensor:
+        """Scalar; times are stratified over the batch, which lowers the gradient's variance."""
+        count = len(batch.latents)
+        steps = self.noise.config["num_train_timesteps"]
+        uniform = (torch.arange(count) + torch.rand(count, generator=random)) / count
+        times = (uniform * steps).long().clamp(max=steps - 1).to(batch.latents.device)
+        noise = torch.randn(batch.latents.shape, generator=random).to(batch.latents.device)
+        noisy = self.noise.add_noise(batch.latents, noise, times)  # type: ignore[arg-type]
+        target = self.noise.get_velocity(batch.latents, noise, times)  # type: ignore[arg-type]
+        said = self.networks[network](noisy, times, batch.conditions, batch.known)
+        return nn.functional.mse_loss(said.float(), target)
+
+    def validation_loss(self, batch: Batch, random: torch.Generator) -> torch.Tensor:
+        """The same on held-out strides."""
+        return self.loss("denoiser", batch, random)
+
+
+@torch.inference_mode()
+def denoise(
+    denoiser: StrideDenoiser,
+    scheduler: Any,
+    noise: torch.Tensor,
+    codes: torch.Tensor,
+    known: torch.Tensor,
+    steps: int,
+    guidance_scale: float = 1.0,
+) -> torch.Tensor:
+    """The sampling loop: noise (n, D) to latents (n, D) under conditions (n, C) with known fields (n, K)."""
+    scheduler.set_timesteps(steps, device=noise.device)
+    modulation = denoiser.modulation(codes, known)
+    free = denoiser.modulation(codes, torch.zeros_like(known)) if guidance_scale != 1.0 else None
+    sample = noise * scheduler.init_noise_sigma
+    for time in scheduler.timesteps:
+        said = denoiser.denoise(sample, time[None], modulation)
+        if free is not None:
+            unguided = denoiser.denoise(sample, time[None], free)
+            said = unguided + guidance_scale * (said - unguided)
+        sample = scheduler.step(said, time, sample).prev_sample
+    return sample

@@ -1,0 +1,57 @@
+"""The diffusion generator as users of ``diffusers`` know pipelines.
+
+In: a generator's folder. Out: ``SynthGaitPipeline.from_pretrained(path)(n=100, age_years=70, seed=1)``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+
+from synthgait.errors import InputError
+from synthgait.generators.base import StrideGenerator
+from synthgait.generators.conditions import Value
+from synthgait.generators.diffusion import DiffusionGenerator
+from synthgait.generators.networks import StrideDenoiser
+from synthgait.trials import Trials
+
+
+class SynthGaitPipeline(DiffusionPipeline):
+    """Denoiser and scheduler of ``diffusers``, with the stride's representation and population around them."""
+
+    def __init__(self, denoiser: StrideDenoiser, scheduler: Any, generator: DiffusionGenerator | None = None) -> None:
+        super().__init__()
+        self.register_modules(denoiser=denoiser, scheduler=scheduler)
+        self._generator = generator
+
+    @classmethod
+    def of(cls, generator: DiffusionGenerator) -> Self:
+        """Around a generator in memory."""
+        return cls(generator._trained(), generator.scheduler(), generator)
+
+    def __call__(self, n: int = 1, **arguments: Value) -> Trials:
+        """Strides: the arguments of ``StrideGenerator.sample``."""
+        return self._with_generator().sample(n, **arguments)  # type: ignore[arg-type]
+
+    def save_pretrained(self, save_directory: str | Path, **unused: Any) -> None:  # type: ignore[override]
+        """Write the generator's folder."""
+        self._with_generator().save(save_directory)
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, **unused: Any) -> Self:  # type: ignore[override]
+        """Read a generator's folder. Raises InputError as ``StrideGenerator.load``."""
+        generator = StrideGenerator.load(path)
+        if not isinstance(generator, DiffusionGenerator):
+            raise InputError(f"{path} holds a {generator.method} generator; a pipeline wants diffusion")
+        return cls.of(generator)
+
+    def save_components(self, folder: Path) -> None:
+        """denoiser/, scheduler/ and model_index.json, by ``diffusers`` itself."""
+        super().save_pretrained(folder, safe_serialization=True)
+
+    def _with_generator(self) -> DiffusionGenerator:
+        if self._generator is None:
+            raise InputError("this pipeline has no stride representation; make it with from_pretrained or of(generator)")
+        return self._generator

@@ -1,0 +1,409 @@
+"""Is a stride one that this body could have walked, and what were its speed and steps.
+
+In: strides as ``Trials`` (100 phases) with their bodies. Out: one row of measures per stride, the
+realised gait parameters with events, and which strides break which limit.
+
+Everything is recomputed from the stride's own joint angles, pelvis, ground reaction and centre of
+pressure through the subject's skeleton and segment masses; nothing is taken from the generator. The
+dynamic residual is what Newton's and Euler's laws leave over for the whole body: external force
+against the rate of change of linear momentum, external moment against that of angular momentum,
+taken about the pelvis origin. The file format has no free moment of the foot, so that a seed gait's
+own residual contains it (and what resampling to 100 phases costs): limits are read beside the seed's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from synthgait.conventions import GRAVITY_MPS2, SAMPLES_PER_STRIDE, SIDES
+from synthgait.generators.bodies import People
+from synthgait.generators.representation import LOADED_BW, fourier_basis
+from synthgait.kinematics import BodyMotion, body_motion
+from synthgait.trials import Trials
+
+#: Motion is checked at every second phase: half of the cost, and 24 harmonics still fit.
+_STEP = 2
+_HARMONICS = 20
+_CHECKED_SAMPLES = SAMPLES_PER_STRIDE // _STEP
+#: Load bins (body weights on one foot) of the sole's depth that seed gaits show.
+_LOAD_EDGES_BW = np.array([0.0, LOADED_BW, 0.15, 0.4, 0.8, np.inf])
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a stride may be.
+
+    Args:
+        joint_margin_rad: how far an angle may leave the joint's range.
+        mean_vertical_bw: how far the mean vertical force over the stride may be from body weight.
+        penetration_m: how much deeper a sole may be than any seed gait's under the same load.
+        foot_skate_mps: mean horizontal speed of the sole's lowest point while loaded.
+        residual_force_bw, residual_moment_nmkg: root mean square over the stride.
+        sole_depth_leg: deepest the seed's soles go, in leg lengths, per load bin; see ``sole_envelope``.
+    """
+
+    joint_margin_rad: float = 0.1
+    mean_vertical_bw: float = 0.06
+    penetration_m: float = 0.015
+    foot_skate_mps: float = 0.15
+    residual_force_bw: float = 0.10
+    residual_moment_nmkg: float = 0.40
+    sole_depth_leg: tuple[float, ...] = field(default=(0.0,) * 5)
+
+
+    @classmethod
+    def around(cls, seed_dataset: Trials, margin: float = 1.5, **changed: float) -> Limits:
+        """Limits for strides learned from a seed dataset: the defaults, widened where the seed gaits
+        themselves need more (``margin`` times their 99th percentile). Keyword arguments set a limit outright.
+        """
+        plain = cls(sole_depth_leg=sole_envelope(seed_dataset))
+        own = measure(seed_dataset, plain)
+        widened = {name: max(getattr(plain, name), margin * float(np.percentile(own[name], 99))) for name in _WIDENED}
+        return replace(plain, **(widened | changed))
+
+
+_WIDENED = ("penetration_m", "foot_skate_mps", "residual_force_bw", "residual_moment_nmkg")
+
+
+def measure(strides: Trials, limits: Limits) -> pd.DataFrame:
+    """Measures per stride.
+
+    Returns columns joint_excess_rad, mean_vertical_bw, penetration_m, foot_skate_mps,
+    residual_force_bw, residual_moment_nmkg, and the realised gait parameters of
+    ``conventions.TRIAL_COLUMNS`` (NaN where there is no walking to measure), and ``contacts`` columns
+    initial_contact_{r,l}_s, final_contact_{r,l}_s within the stride.
+    """
+    return _Check(strides).measure(limits)
+
+
+def sole_envelope(strides: Trials) -> tuple[float, ...]:
+    """Deepest sole of seed gaits under the floor, in leg lengths, per load bin (99.5th percentile of
+    the strides' own maxima): a soft sole sinks in, by how much the simulation says.
+    """
+    check = _Check(strides)
+    depth = np.stack([check.soles[side].depth for side in SIDES], 2) / check.leg_length_m[:, None, None]
+    load = np.stack([check.load(side) for side in SIDES], 2)
+    envelope = []
+    for low, high in zip(_LOAD_EDGES_BW[:-1], _LOAD_EDGES_BW[1:], strict=True):
+        inside = np.where((load >= low) & (load < high), depth, -np.inf).max((1, 2))
+        inside = np.maximum(inside[np.isfinite(inside)], 0.0)
+        envelope.append(float(np.percentile(inside, 99.5)) if len(inside) else 0.0)
+    return tuple(np.maximum.accumulate(envelope))
+
+
+def broken_limits(measures: pd.DataFrame, limits: Limits) -> pd.Series:
+    """Per stride, the first limit that it breaks as a sentence, or an empty text."""
+    tests: Mapping[str, np.ndarray] = {
+        "a joint leaves its range by {joint_excess_rad:.2f} rad": measures["joint_excess_rad"] > limits.joint_margin_rad,
+        "mean vertical force is {mean_vertical_bw:.2f} body weights": (measures["mean_vertical_bw"] - 1).abs() > limits.mean_vertical_bw,
+        "a sole goes {penetration_m:.3f} m through the floor": measures["penetration_m"] > limits.penetration_m,
+        "a loaded foot skates at {foot_skate_mps:.2f} m/s": measures["foot_skate_mps"] > limits.foot_skate_mps,
+        "force residual is {residual_force_bw:.3f} body weights": measures["residual_force_bw"] > limits.residual_force_bw,
+        "moment residual is {residual_moment_nmkg:.2f} N m/kg": measures["residual_moment_nmkg"] > limits.residual_moment_nmkg,
+        "the feet do not take turns": ~np.isfinite(measures["step_time_l_s"]) | ~np.isfinite(measures["step_length_l_m"]),
+    }
+    message = np.full(len(measures), "", object)
+    for text, broken in tests.items():
+        for row in np.flatnonzero(np.asarray(broken) & (message == "")):
+            message[row] = text.format(**measures.iloc[row].to_dict())
+    return pd.Series(message, index=measures.index)
+
+
+@dataclass(frozen=True)
+class _Sole:
+    """Lowest contact point of one foot: depth under the floor (n, t) and horizontal speed (n, t)."""
+
+    depth: np.ndarray
+    speed: np.ndarray
+
+
+class _Check:
+    """Motion of all segments of n strides, computed once."""
+
+    def __init__(self, strides: Trials) -> None:
+        self.strides = strides
+        table = strides.table
+        self.stride_time_s = np.asarray(table["stride_time_s"], float)
+        self.stride_length_m = np.asarray(table["stride_length_m"], float)
+        self.leg_length_m = np.asarray(table["leg_length_m"], float)
+        self.people = People.of(table)
+        self.weight_n = self.people.mass_kg * GRAVITY_MPS2
+        q, qd = self._coordinates()
+        self.q = q
+        self.moving = body_motion(self.people.skeleton, q, qd)
+        self.soles = {side: self._sole(side) for side in SIDES}
+
+    def _coordinates(self) -> tuple[np.ndarray, np.ndarray]:
+        signals, channels = self.strides.signals, self.strides.channels
+        place = {name: (group, i) for group in ("pelvis", "joint_angles") for i, name in enumerate(channels[group])}
+        order = [place[name] for name in self.people.skeleton.coordinates]
+        q = np.stack([signals[group][:, ::_STEP, i] for group, i in order], 2).astype(float)
+        tx = self.people.skeleton.coordinates.index("pelvis_tx")
+        ramp = self.stride_length_m[:, None] * np.arange(_CHECKED_SAMPLES) / _CHECKED_SAMPLES
+        periodic = q.copy()
+        periodic[:, :, tx] -= ramp
+        qd = _rate(periodic, self.stride_time_s)
+        qd[:, :, tx] += (self.stride_length_m / self.stride_time_s)[:, None]
+        return q, qd
+
+    def load(self, side: str) -> np.ndarray:
+        """(n, t) vertical force on one foot in body weights, at the checked phases."""
+        return self._force(side)[1] / self.weight_n[:, None]
+
+    def _force(self, side: str) -> np.ndarray:
+        names = self.strides.channels["ground_reaction"]
+        columns = [names.index(f"ground_reaction_{axis}_{side}") for axis in "xyz"]
+        return np.moveaxis(self.strides.signals["ground_reaction"][:, ::_STEP, columns], 2, 0).astype(float)
+
+    def _sole(self, side: str) -> _Sole:
+        foot = _first(self.moving[f"foot_{side}"])
+        bottoms, speeds = [], []
+        for name, (body, location, radius) in self.people.skeleton.contacts.items():
+            if body != f"foot_{side}":
+                continue
+            arm = np.einsum("ijnt,nj->int", foot.rotation, location)
+            bottom = foot.origin[1] + arm[1] - radius[:, None]
+            # the sphere's point at the floor: its centre's velocity plus spin times the way down to it
+            down = np.zeros_like(arm)
+            down[1] = -radius[:, None]
+            speeds.append(foot.velocity + _cross(foot.spin, arm + down))
+            bottoms.append(bottom)
+            del name
+        height = np.stack(bottoms)
+        lowest = height.argmin(0)
+        velocity = np.take_along_axis(np.stack(speeds), lowest[None, None], 0)[0]
+        return _Sole(-height.min(0), np.hypot(velocity[0], velocity[2]))
+
+    def measure(self, limits: Limits) -> pd.DataFrame:
+        out: dict[str, np.ndarray] = {"joint_excess_rad": self._joint_excess()}
+        loads = {side: self.load(side) for side in SIDES}
+        out["mean_vertical_bw"] = sum(loads.values()).mean(1)  # type: ignore[union-attr]
+        out["penetration_m"] = np.maximum.reduce([self._penetration(side, loads[side], limits) for side in SIDES])
+        slip, count = 0.0, 1e-9
+        for side in SIDES:
+            loaded = loads[side] > 0.1  # while a tenth of body weight can hold a foot still
+            slip = slip + (self.soles[side].speed * loaded).sum(1)
+            count = count + loaded.sum(1)
+        out["foot_skate_mps"] = slip / count
+        out["residual_force_bw"], out["residual_moment_nmkg"] = self._residual()
+        out |= self._gait()
+        return pd.DataFrame(out)
+
+    def _joint_excess(self) -> np.ndarray:
+        excess = np.zeros(len(self.q))
+        degrees = [degree for joint in self.people.skeleton.joints for degree in joint.degrees]
+        for i, degree in enumerate(degrees):
+            if degree.kind == "rotation":
+                low, high = degree.range
+                values = self.q[:, :, i]
+                excess = np.maximum(excess, np.maximum(low - values.min(1), values.max(1) - high))
+        return excess
+
+    def _penetration(self, side: str, load: np.ndarray, limits: Limits) -> np.ndarray:
+        # a sole may still be pressed in just before and after it carries anything: the bins beside count
+        bin_of = np.digitize(np.maximum.reduce([np.roll(load, s, 1) for s in (-1, 0, 1)]), _LOAD_EDGES_BW[1:-1])
+        allowed = np.asarray(limits.sole_depth_leg)[bin_of] * self.leg_length_m[:, None]
+        return np.maximum((self.soles[side].depth - allowed).max(1), 0.0)
+
+    def _residual(self) -> tuple[np.ndarray, np.ndarray]:
+        skeleton, n = self.people.skeleton, len(self.q)
+        mass = self.people.mass_kg
+        shape = (3, n, _CHECKED_SAMPLES)
+        centre, momentum, spin_momentum = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        pelvis = self.moving["pelvis"]
+        moving_origin = np.moveaxis(pelvis.origin_m, -1, 0)
+        # angular momentum about the point that goes forward evenly with the body: it repeats every stride
+        base = np.zeros(shape)
+        base[0] = self.stride_length_m[:, None] * np.arange(_CHECKED_SAMPLES) / _CHECKED_SAMPLES
+        for body, (body_mass, location) in skeleton.masses.items():
+            state = _first(self.moving[body])
+            arm = np.einsum("ijnt,nj->int", state.rotation, location)
+            place = state.origin + arm
+            velocity = state.velocity + _cross(state.spin, arm)
+            push = velocity * body_mass[:, None]
+            centre += place * (body_mass / mass)[:, None]
+            momentum += push
+            local_spin = np.einsum("jint,jnt->int", state.rotation, state.spin)
+            turn = np.einsum("ijnt,jnt->int", state.rotation, local_spin * self.people.inertia_kgm2[body].T[:, :, None])
+            spin_momentum += turn + _cross(place - base, push)
+        drift = np.zeros((3, n, 1))
+        drift[0] = (self.stride_length_m / self.stride_time_s)[:, None]
+        rate = np.moveaxis(_rate(np.moveaxis(momentum, 0, 2), self.stride_time_s), 2, 0)
+        # d/dt of angular momentum about a point moving at the drift velocity: add drift x momentum
+        spin_rate = np.moveaxis(_rate(np.moveaxis(spin_momentum, 0, 2), self.stride_time_s), 2, 0) + _cross(
+            np.broadcast_to(drift, shape), momentum
+        )
+        weight = np.zeros(shape)
+        weight[1] = -self.weight_n[:, None]
+        force = weight - rate
+        moment = _cross(centre - base, weight) - spin_rate
+        for side in SIDES:
+            ground = self._force(side)
+            force = force + ground
+            moment = moment + _cross(self._pressure_point(side) - base, ground)
+        moment = moment - _cross(moving_origin - base, force)  # about the pelvis
+        return (
+            np.sqrt((force**2).sum(0).mean(1)) / self.weight_n,
+            np.sqrt((moment**2).sum(0).mean(1)) / mass,
+        )
+
+    def _pressure_point(self, side: str) -> np.ndarray:
+        """(3, n, t) centre of pressure on the floor; under the foot's origin where it is not known."""
+        point = np.moveaxis(self.moving[f"foot_{side}"].origin_m, -1, 0).copy()
+        point[1] = 0.0
+        if "centre_of_pressure" in self.strides.signals:
+            names = self.strides.channels["centre_of_pressure"]
+            for axis, letter in ((0, "x"), (2, "z")):
+                given = self.strides.signals["centre_of_pressure"][:, ::_STEP, names.index(f"centre_of_pressure_{letter}_{side}")]
+                point[axis] = np.where(np.isfinite(given), given, point[axis])
+        return point
+
+    def _gait(self) -> dict[str, np.ndarray]:
+        """Realised parameters: contacts where the vertical force crosses the loading threshold."""
+        names = self.strides.channels["ground_reaction"]
+        period = self.stride_time_s
+        contact, release = {}, {}
+        for side in SIDES:
+            load = self.strides.signals["ground_reaction"][:, :, names.index(f"ground_reaction_y_{side}")] / self.weight_n[:, None]
+            contact[side], release[side] = stance_phases(load)
+        first = (contact["r"] + 0.5) % 1.0 - 0.5  # right contact lies at phase 0, a little before or after
+        left = (contact["l"] - first) % 1.0
+        heel = {side: self._heel_x(side) for side in SIDES}
+        length = self.stride_length_m
+        at_right = _at_phase(heel["r"], first, length) - _at_phase(heel["l"], first, length)
+        at_left = _at_phase(heel["l"], first + left, length) - _at_phase(heel["r"], first + left, length)
+        width = 0.5 * (
+            np.abs(_at_phase(self._heel_z("r"), first, 0.0) - _at_phase(self._heel_z("l"), first, 0.0))
+            + np.abs(_at_phase(self._heel_z("r"), first + left, 0.0) - _at_phase(self._heel_z("l"), first + left, 0.0))
+        )
+        stance = {side: (release[side] - contact[side]) % 1.0 for side in SIDES}
+        return {
+            "walking_speed_mps": length / period,
+            "cadence_spm": 120.0 / period,
+            "stride_length_m": length,
+            "stride_time_s": period,
+            "step_length_r_m": at_right,
+            "step_length_l_m": at_left,
+            "step_time_r_s": (1 - left) * period,
+            "step_time_l_s": left * period,
+            "step_width_m": width,
+            "stance_time_r_s": stance["r"] * period,
+            "stance_time_l_s": stance["l"] * period,
+            "double_support_time_s": np.maximum(stance["r"] + stance["l"] - 1, 0.0) * period,
+            **{f"initial_contact_{side}_s": contact[side] * period for side in SIDES},
+            **{f"final_contact_{side}_s": release[side] * period for side in SIDES},
+        }
+
+    def _heel_x(self, side: str) -> np.ndarray:
+        return self._heel(side)[0]
+
+    def _heel_z(self, side: str) -> np.ndarray:
+        return self._heel(side)[2]
+
+    def _heel(self, side: str) -> np.ndarray:
+        body, location = self.people.skeleton.landmarks[f"heel_{side}"]
+        state = _first(self.moving[body])
+        return state.origin + np.einsum("ijnt,nj->int", state.rotation, location)
+
+
+def stance_phases(load_bw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Phases (n,) at which the longest stance of each stride begins and ends.
+
+    Args:
+        load_bw: (n, 100) vertical force on one foot in body weights, periodic.
+
+    NaN where the foot is never loaded or never free.
+    """
+    n, samples = load_bw.shape
+    loaded = load_bw > LOADED_BW
+    # length of the loaded run that starts at each sample, by walking backwards over two strides
+    run = np.zeros((n, samples), int)
+    length = np.zeros(n, int)
+    for i in range(2 * samples - 1, -1, -1):
+        length = np.where(loaded[:, i % samples], length + 1, 0)
+        if i < samples:
+            run[:, i] = length
+    starts = loaded & ~np.roll(loaded, 1, 1)
+    start = np.where(starts, run, 0).argmax(1)
+    rows = np.arange(n)
+    stop = (start + run[rows, start]) % samples  # first unloaded sample
+    walking = starts.any(1)
+
+    def crossing(after: np.ndarray) -> np.ndarray:
+        here, before = load_bw[rows, after], load_bw[rows, (after - 1) % samples]
+        step = np.where(np.abs(here - before) > 1e-9, here - before, 1.0)
+        return ((after - 1 + np.clip((LOADED_BW - before) / step, 0.0, 1.0)) / samples) % 1.0
+
+    return np.where(walking, crossing(start), np.nan), np.where(walking, crossing(stop), np.nan)
+
+
+def contact_events(measures: pd.DataFrame) -> pd.DataFrame:
+    """The events table of strides from their measures: both contacts of both feet, in time order."""
+    parts = []
+    for event in ("initial_contact", "final_contact"):
+        for side in SIDES:
+            parts.append(
+                pd.DataFrame({"trial_index": np.arange(len(measures)), "event": event, "side": side, "time_s": measures[f"{event}_{side}_s"].to_numpy()})
+            )
+    events = pd.concat(parts, ignore_index=True)
+    events = events[np.isfinite(events["time_s"])]
+    return events.sort_values(["trial_index", "time_s"], kind="stable").reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class _State:
+    rotation: np.ndarray
+    origin: np.ndarray
+    velocity: np.ndarray
+    spin: np.ndarray
+
+
+def _first(moving: BodyMotion) -> _State:
+    """Component-first views: rotation (3, 3, n, t), the others (3, n, t)."""
+    assert moving.velocity_mps is not None and moving.angular_velocity_radps is not None
+    return _State(
+        np.moveaxis(moving.rotation, (-2, -1), (0, 1)),
+        np.moveaxis(moving.origin_m, -1, 0),
+        np.moveaxis(moving.velocity_mps, -1, 0),
+        np.moveaxis(moving.angular_velocity_radps, -1, 0),
+    )
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
+
+
+def _derivative_matrix() -> np.ndarray:
+    """(t, t): derivative of periodic samples with respect to phase, in ``_HARMONICS`` harmonics."""
+    basis = fourier_basis(_HARMONICS, _CHECKED_SAMPLES)
+    derived = np.zeros_like(basis)
+    for k in range(1, _HARMONICS + 1):
+        derived[:, 2 * k - 1], derived[:, 2 * k] = -2 * np.pi * k * basis[:, 2 * k], 2 * np.pi * k * basis[:, 2 * k - 1]
+    return derived @ basis.T / _CHECKED_SAMPLES
+
+
+_DERIVATIVE = _derivative_matrix()
+
+
+def _rate(samples: np.ndarray, period_s: np.ndarray) -> np.ndarray:
+    """Time derivative of periodic samples (n, t, c)."""
+    return np.einsum("st,ntc->nsc", _DERIVATIVE, samples, optimize=True) / period_s[:, None, None]
+
+
+def _at_phase(samples: np.ndarray, phase: np.ndarray, gain: np.ndarray | float) -> np.ndarray:
+    """Samples (n, t) that gain ``gain`` per stride, at one phase each (n,), linear in between; NaN stays NaN."""
+    where = np.nan_to_num(phase) * samples.shape[1]
+    low = np.floor(where).astype(int)
+    rows = np.arange(len(samples))
+
+    def at(i: np.ndarray) -> np.ndarray:
+        return samples[rows, i % samples.shape[1]] + gain * (i // samples.shape[1])
+
+    value = at(low) + (where - low) * (at(low + 1) - at(low))
+    return np.where(np.isfinite(phase), value, np.nan)
+
+

@@ -1,0 +1,94 @@
+"""What conditions say of a stride at first order: a Gaussian whose mean is quadratic in the conditions.
+
+In: latents with condition codes. Out: ``ConditionalGaussian``: white vectors that the networks learn
+from, and latents from white vectors. On its own it is the yardstick "conditional Gaussian in
+principal components"; under the networks it is where they begin, so that they only have to learn what
+it gets wrong, and so that what conditions fix exactly (speed and stride time fix stride length) stays
+exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_RIDGES = 10.0 ** np.arange(-5, 2)
+_FOLDS = 8
+#: Standard deviation, in units of the latents', under which a direction counts as fixed by the conditions.
+_FLOOR = 1e-3
+
+
+@dataclass(frozen=True)
+class ConditionalGaussian:
+    """latent = design(codes) @ weight + white @ root.
+
+    Attributes:
+        weight: (Q, D). root: (D, D), symmetric square root of the residual covariance.
+        numeric: how many of the codes are numbers (they enter with squares and products).
+        ridge: the penalty that cross-validation over subjects chose.
+    """
+
+    weight: np.ndarray
+    root: np.ndarray
+    numeric: int
+    ridge: float
+
+    @classmethod
+    def fit(
+        cls, latents: np.ndarray, codes: np.ndarray, numeric: int, subjects: np.ndarray, seed: int = 0
+    ) -> tuple[ConditionalGaussian, np.ndarray]:
+        """The Gaussian of latents (N, D) given codes (N, C), and the latents as white vectors (N, D).
+
+        Residuals are those of subjects left out of the regression: in-sample ones are too small, and a
+        generator that learned from them would be too.
+        """
+        design = _design(codes, numeric)
+        people = np.unique(subjects)
+        order = np.random.default_rng(seed).permutation(len(people))
+        fold_of = dict(zip(people, order % min(_FOLDS, len(people)), strict=True))
+        fold = np.array([fold_of[subject] for subject in subjects])
+        best: tuple[float, float, np.ndarray] | None = None
+        for ridge in _RIDGES:
+            residual = np.empty_like(latents)
+            for k in np.unique(fold):
+                out = fold == k
+                inside = ~out if (~out).any() else out
+                residual[out] = latents[out] - design[out] @ _solve(design[inside], latents[inside], ridge)
+            error = float((residual**2).sum())
+            if best is None or error < best[0]:
+                best = (error, ridge, residual)
+        assert best is not None
+        _, ridge, residual = best
+        values, vectors = np.linalg.eigh(residual.T @ residual / len(residual))
+        deviation = np.maximum(np.sqrt(np.maximum(values, 0.0)), _FLOOR)
+        root = (vectors * deviation) @ vectors.T
+        gaussian = cls(_solve(design, latents, ridge), root, numeric, float(ridge))
+        return gaussian, residual @ ((vectors / deviation) @ vectors.T)
+
+    def latents(self, codes: np.ndarray, white: np.ndarray) -> np.ndarray:
+        """(n, D) latents of white vectors (n, D) under codes (n, C)."""
+        return _design(codes, self.numeric) @ self.weight + np.asarray(white, float) @ self.root
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What ``from_arrays`` needs."""
+        return {"weight": self.weight, "root": self.root, "numeric": np.array([self.numeric]), "ridge": np.array([self.ridge])}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> ConditionalGaussian:
+        """Read back ``arrays``."""
+        return cls(arrays["weight"], arrays["root"], int(arrays["numeric"][0]), float(arrays["ridge"][0]))
+
+
+def _design(codes: np.ndarray, numeric: int) -> np.ndarray:
+    """1, the codes, and products of the numbers two by two."""
+    codes = np.asarray(codes, float)
+    numbers = codes[:, :numeric]
+    left, right = np.triu_indices(numeric)
+    return np.concatenate([np.ones((len(codes), 1)), codes, 0.5 * numbers[:, left] * numbers[:, right]], 1)
+
+
+def _solve(design: np.ndarray, latents: np.ndarray, ridge: float) -> np.ndarray:
+    penalty = ridge * len(design) * np.eye(design.shape[1])
+    penalty[0, 0] = 1e-9  # the mean is free
+    return np.linalg.solve(design.T @ design + penalty, design.T @ latents)

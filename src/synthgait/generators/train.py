@@ -1,0 +1,414 @@
+"""One training loop for every network generator, and the recipes it reads.
+
+In: a recipe (YAML) and a seed dataset. Out: a trained generator, its folder with checkpoints, the
+resolved recipe, the loss history and its picture.
+
+The loop owns data order, learning-rate schedule, clipping, averaging of weights, checkpoints and
+logs; an ``Objective`` owns networks and losses. A checkpoint holds everything the rest of the run
+depends on (networks, optimisers, averages, random state), so that stopping and going on gives the
+same tail as never stopping. CPU by default; with a GPU the networks run there in bfloat16, and
+``accelerate launch`` spreads the loop over several.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import nn
+from tqdm import tqdm
+
+from synthgait.errors import InputError
+from synthgait.generators.base import StrideGenerator
+from synthgait.generators.conditions import ConditionSpace
+from synthgait.trials import Trials
+
+CHECKPOINT_VERSION = 1
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class RepresentationRecipe(_Strict):
+    """Arguments of ``StrideRepresentation.fit``."""
+
+    max_components: int = Field(96, ge=2, le=512)
+    error: float = Field(0.25, gt=0, le=10)
+
+
+class TrainingRecipe(_Strict):
+    """How the loop runs.
+
+    steps and batch_size count optimiser steps and strides per step; condition_dropout is the chance
+    that a condition is hidden from the network, each on its own (and all together as often);
+    body_scaling is the largest factor of dynamic-similarity scaling of bodies (0 is none).
+    """
+
+    steps: int = Field(3000, ge=1)
+    batch_size: int = Field(256, ge=2)
+    learning_rate: float = Field(2e-3, gt=0)
+    warmup_steps: int = Field(100, ge=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    gradient_clip: float = Field(1.0, gt=0)
+    ema_decay: float = Field(0.998, ge=0, lt=1)
+    condition_dropout: float = Field(0.1, ge=0, lt=1)
+    body_scaling: float = Field(0.1, ge=0, lt=0.5)
+    validation_fraction: float = Field(0.1, ge=0, le=0.5)
+    validate_every: int = Field(100, ge=1)
+    checkpoint_every: int = Field(500, ge=1)
+
+
+class Recipe(_Strict):
+    """A whole YAML recipe: method, its settings, representation and training."""
+
+    method: Literal["diffusion", "gan", "gaussian", "nearest_seed"]
+    seed: int = Field(0, ge=0)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    representation: RepresentationRecipe = Field(default_factory=RepresentationRecipe)  # type: ignore[arg-type]
+    training: TrainingRecipe = Field(default_factory=TrainingRecipe)  # type: ignore[arg-type]
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """Parse a recipe. Raises InputError: no such file, not YAML, an unknown key or a wrong value."""
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"{file} does not exist; give a recipe such as generators/diffusion.yaml")
+    try:
+        values = yaml.safe_load(file.read_text())
+    except yaml.YAMLError as error:
+        raise InputError(f"{file} is not YAML: {str(error).splitlines()[0]}") from error
+    return parse_recipe(values, str(file))
+
+
+def parse_recipe(values: Any, name: str = "recipe") -> Recipe:
+    """A recipe from plain values; errors as ``read_recipe``."""
+    if not isinstance(values, dict):
+        raise InputError(f"{name} is not a recipe; it starts with `method: diffusion`")
+    try:
+        return Recipe(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        what = "is not a key that a recipe knows" if first["type"] == "extra_forbidden" else first["msg"].lower()
+        raise InputError(f"{name}: {where} {what}") from error
+
+
+def train(
+    recipe: str | Path | Recipe,
+    seed_dataset: Trials,
+    out: str | Path | None = None,
+    *,
+    progress: bool = True,
+    stop_after: int | None = None,
+) -> StrideGenerator:
+    """Train a generator as a recipe says; with ``out``, write it there and go on where a run was stopped.
+
+    Args:
+        seed_dataset: strides of 100 phases; those whose status is not ok are left out.
+        out: folder of the generator; it also gets recipe.yaml, history.csv, loss.png and, until the
+            end, checkpoint.pt.
+        stop_after: end the loop early at that step, as an interruption would (the checkpoint stays).
+
+    Raises:
+        InputError: a bad recipe or dataset, or ``out`` holds a run of another recipe.
+    """
+    from synthgait.generators import GENERATORS  # the door knows every method; it imports this module
+
+    plan = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
+    kind = GENERATORS[plan.method]
+    try:
+        model = kind(**plan.settings)
+    except TypeError as error:
+        raise InputError(f"settings of a {plan.method} recipe: {str(error).split('() ')[-1]}") from error
+    folder = None if out is None else Path(out)
+    resolved = yaml.safe_dump(plan.model_dump(), sort_keys=False)
+    if folder is not None:
+        _claim(folder, resolved)
+    run = Run(plan.training, plan.seed, folder, progress, stop_after)
+    model.fit(seed_dataset, representation=plan.representation.model_dump(), run=run)
+    model.notes |= {"recipe": plan.model_dump()}
+    if folder is not None and not run.stopped:
+        model.save(folder)
+        (folder / "checkpoint.pt").unlink(missing_ok=True)
+    return model
+
+
+def _claim(folder: Path, resolved: str) -> None:
+    stored = folder / "recipe.yaml"
+    if stored.is_file() and stored.read_text() != resolved:
+        raise InputError(f"{folder} holds a run of another recipe; give another folder or remove it")
+    folder.mkdir(parents=True, exist_ok=True)
+    stored.write_text(resolved)
+
+
+# -- the loop --------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Batch:
+    """Latents (B, D), condition codes (B, C) and known fields (B, K), on the loop's device."""
+
+    latents: torch.Tensor
+    conditions: torch.Tensor
+    known: torch.Tensor
+
+
+class Objective(Protocol):
+    """Networks with their losses; see ``diffusion`` and ``gan``."""
+
+    networks: nn.ModuleDict
+    averaged: str  # the network of which a moving average is kept
+    updates: list[tuple[str, int]]  # (network, how often per step), in order
+
+    def loss(self, network: str, batch: Batch, random: torch.Generator) -> torch.Tensor:
+        """Loss that updates one network."""
+
+    def validation_loss(self, batch: Batch, random: torch.Generator) -> torch.Tensor:
+        """Loss on strides of people the loop never trains on."""
+
+
+@dataclass
+class Run:
+    """One pass of the loop: recipe, seed, where checkpoints go; ``stopped`` after an early end."""
+
+    recipe: TrainingRecipe
+    seed: int = 0
+    folder: Path | None = None
+    progress: bool = True
+    stop_after: int | None = None
+    stopped: bool = False
+
+    def optimise(self, objective: Objective, latents: np.ndarray, conditions: Any, subjects: np.ndarray, space: ConditionSpace) -> list[dict]:
+        """Train ``objective`` in place; its averaged network ends with the averaged weights. Returns the history."""
+        from accelerate import Accelerator
+
+        cuda = torch.cuda.is_available()
+        accelerator = Accelerator(mixed_precision="bf16" if cuda else "no", cpu=not cuda)
+        training, validation = split_by_subject(subjects, self.recipe.validation_fraction, self.seed)
+        source = _Source(latents, conditions, space, self.recipe, accelerator.device)
+        state = _State(objective, self.recipe, accelerator, self.seed)
+        state.load(self._checkpoint)
+        bar = tqdm(
+            total=self.recipe.steps,
+            initial=state.step,
+            desc="train",
+            unit="step",
+            disable=not (self.progress and accelerator.is_main_process),
+            mininterval=0.5,
+        )
+        last = self.recipe.steps if self.stop_after is None else min(self.stop_after, self.recipe.steps)
+        try:
+            while state.step < last:
+                losses = state.advance(source, training)
+                if state.step % self.recipe.validate_every == 0 or state.step == self.recipe.steps:
+                    held = state.validate(source, validation)
+                    state.history.append({"step": state.step, **losses, **({"validation": held} if held is not None else {})})
+                    bar.set_postfix({k: f"{v:.4f}" for k, v in state.history[-1].items() if k != "step"})
+                if state.step % self.recipe.checkpoint_every == 0:
+                    state.save(self._checkpoint)
+                bar.update()
+        except KeyboardInterrupt:
+            state.save(self._checkpoint)
+            raise
+        finally:
+            bar.close()
+        state.save(self._checkpoint)
+        self.stopped = state.step < self.recipe.steps
+        state.adopt_average()
+        if self.folder is not None and accelerator.is_main_process:
+            _write_history(state.history, self.folder)
+        return state.history
+
+    @property
+    def _checkpoint(self) -> Path | None:
+        return None if self.folder is None else self.folder / "checkpoint.pt"
+
+
+def split_by_subject(subjects: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers for training and validation: no subject in both. Fewer than 10 people all train."""
+    people = np.unique(subjects)
+    if len(people) < 10 or fraction == 0:
+        return np.arange(len(subjects)), np.zeros(0, int)
+    held = np.random.default_rng([seed, 1]).permutation(people)[: max(1, round(fraction * len(people)))]
+    mask = np.isin(subjects, held)
+    return np.flatnonzero(~mask), np.flatnonzero(mask)
+
+
+class _Source:
+    """Batches of strides with dropped conditions and rescaled bodies."""
+
+    def __init__(self, latents: np.ndarray, conditions: Any, space: ConditionSpace, recipe: TrainingRecipe, device: torch.device) -> None:
+        self.device, self.recipe = device, recipe
+        self.latents = torch.tensor(latents, dtype=torch.float32, device=device)
+        self.codes = torch.tensor(space.encode(conditions), device=device)
+        # A body scaled by dynamic similarity has the same dimensionless gait: only its height's code changes.
+        taller = conditions.assign(height_m=conditions["height_m"] * 1.1, leg_length_m=conditions["leg_length_m"] * 1.1, mass_kg=conditions["mass_kg"] * 1.21)
+        self.per_tenth = torch.tensor(space.encode(taller), device=device) - self.codes
+        self.size_fields = torch.tensor([name == "height" for name in space.fields], device=device)
+        self.widths = space.widths
+        self.n_fields = len(space.fields)
+
+    def batch(self, rows: torch.Tensor, random: torch.Generator, *, augmented: bool) -> Batch:
+        """The strides of some rows; augmented: conditions are dropped and bodies rescaled at random."""
+        count = len(rows)
+        chance = torch.rand((count, self.n_fields + 2), generator=random).to(self.device)
+        rows = rows.to(self.device)
+        codes, known = self.codes[rows], torch.ones((count, self.n_fields), device=self.device)
+        if augmented:
+            numeric = sum(1 for width in self.widths if width == 1)
+            scale = (2 * chance[:, :1] - 1) * self.recipe.body_scaling * 10
+            move = self.per_tenth[rows, :numeric] * scale * self.size_fields[:numeric]
+            codes = torch.cat([codes[:, :numeric] + move, codes[:, numeric:]], 1)
+            known = (chance[:, 2:] >= self.recipe.condition_dropout).float() * (chance[:, 1:2] >= self.recipe.condition_dropout)
+        return Batch(self.latents[rows], codes, known)
+
+
+class _State:
+    """Everything that a step changes."""
+
+    def __init__(self, objective: Objective, recipe: TrainingRecipe, accelerator: Any, seed: int) -> None:
+        self.objective, self.recipe, self.accelerator = objective, recipe, accelerator
+        self.step = 0
+        self.history: list[dict[str, float]] = []
+        self.random = torch.Generator().manual_seed(seed * 1_000_003 + accelerator.process_index)
+        objective.networks.to(accelerator.device)
+        self.optimisers = {
+            name: torch.optim.AdamW(
+                objective.networks[name].parameters(), lr=recipe.learning_rate, betas=_betas(objective), weight_decay=recipe.weight_decay
+            )
+            for name, _ in objective.updates
+        }
+        if accelerator.num_processes > 1:
+            for name in self.optimisers:
+                objective.networks[name], self.optimisers[name] = accelerator.prepare(objective.networks[name], self.optimisers[name])
+        average = objective.networks[objective.averaged]
+        self.average = {key: value.detach().clone() for key, value in average.state_dict().items()}
+
+    def advance(self, source: _Source, training: np.ndarray) -> dict[str, float]:
+        """One step: every network's updates, then the average."""
+        rate = self.recipe.learning_rate * _schedule(self.step, self.recipe)
+        losses = {}
+        for name, times in self.objective.updates:
+            optimiser = self.optimisers[name]
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            for _ in range(times):
+                rows = torch.as_tensor(training)[torch.randint(len(training), (self.recipe.batch_size,), generator=self.random)]
+                batch = source.batch(rows, self.random, augmented=True)
+                with self.accelerator.autocast():
+                    loss = self.objective.loss(name, batch, self.random)
+                optimiser.zero_grad(set_to_none=True)
+                self.accelerator.backward(loss)
+                nn.utils.clip_grad_norm_(self.objective.networks[name].parameters(), self.recipe.gradient_clip)
+                optimiser.step()
+            losses[name] = float(loss.detach())
+        if not all(math.isfinite(value) for value in losses.values()):
+            raise InputError(f"the loss became infinite at step {self.step}; lower training.learning_rate")
+        self.step += 1
+        decay = min(self.recipe.ema_decay, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for key, value in self.objective.networks[self.objective.averaged].state_dict().items():
+                if value.dtype.is_floating_point:
+                    self.average[key].lerp_(value, 1 - decay)
+                else:
+                    self.average[key].copy_(value)
+        return losses
+
+    def validate(self, source: _Source, validation: np.ndarray) -> float | None:
+        """Loss of held-out people under the averaged weights, always with the same noise."""
+        if not len(validation):
+            return None
+        network = self.objective.networks[self.objective.averaged]
+        kept = {key: value.detach().clone() for key, value in network.state_dict().items()}
+        network.load_state_dict(self.average)
+        fixed = torch.Generator().manual_seed(0)
+        rows = torch.as_tensor(validation)[torch.randint(len(validation), (1024,), generator=fixed)]
+        with torch.no_grad():
+            loss = float(self.objective.validation_loss(source.batch(rows, fixed, augmented=False), fixed))
+        network.load_state_dict(kept)
+        return loss
+
+    def adopt_average(self) -> None:
+        """The averaged weights become the network's."""
+        self.objective.networks[self.objective.averaged].load_state_dict(self.average)
+
+    def save(self, path: Path | None) -> None:
+        """Write the checkpoint, whole or not at all."""
+        if path is None or not self.accelerator.is_main_process:
+            return
+        content = {
+            "version": CHECKPOINT_VERSION,
+            "step": self.step,
+            "history": self.history,
+            "networks": self.objective.networks.state_dict(),
+            "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+            "average": self.average,
+            "random": self.random.get_state(),
+        }
+        partial = path.with_suffix(".partial")
+        torch.save(content, partial)
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        os.replace(partial, path)
+
+    def load(self, path: Path | None) -> None:
+        """Go on from a checkpoint, if there is one. Raises InputError when it is another version's or damaged."""
+        if path is None or not path.is_file():
+            return
+        try:
+            content = torch.load(path, map_location=self.accelerator.device, weights_only=True)
+            version = content["version"]
+        except Exception as error:
+            raise InputError(f"{path} is damaged ({str(error).splitlines()[0][:100]}); remove it to begin anew") from error
+        if version != CHECKPOINT_VERSION:
+            raise InputError(f"{path} is a checkpoint of version {version}, this synthgait writes {CHECKPOINT_VERSION}; remove it to begin anew")
+        try:
+            self.objective.networks.load_state_dict(content["networks"])
+        except RuntimeError as error:
+            raise InputError(f"{path} is of a network of another size; remove it to begin anew") from error
+        for name, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(content["optimisers"][name])
+        self.average = content["average"]
+        self.random.set_state(content["random"].cpu())
+        self.step, self.history = content["step"], content["history"]
+
+
+def _betas(objective: Objective) -> tuple[float, float]:
+    return getattr(objective, "betas", (0.9, 0.99))
+
+
+def _schedule(step: int, recipe: TrainingRecipe) -> float:
+    """Linear warm-up, then half a cosine to zero (Loshchilov & Hutter, ICLR 2017)."""
+    if step < recipe.warmup_steps:
+        return (step + 1) / recipe.warmup_steps
+    return 0.5 * (1 + math.cos(math.pi * (step - recipe.warmup_steps) / max(1, recipe.steps - recipe.warmup_steps)))
+
+
+def _write_history(history: list[dict[str, float]], folder: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg", force=False)
+    from matplotlib.figure import Figure
+
+    if not history:
+        return
+    names = list(history[0])
+    lines = [",".join(names), *(",".join(f"{row[name]:.6g}" for name in names) for row in history)]
+    (folder / "history.csv").write_text("\n".join(lines) + "\n")
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = figure.subplots()
+    for name in names[1:]:
+        axes.plot([row["step"] for row in history], [row[name] for row in history], label=name)
+    axes.set(xlabel="step", ylabel="loss")
+    axes.legend(frameon=False)
+    figure.savefig(folder / "loss.png", dpi=120)
+
+

@@ -193,6 +193,10 @@ def foot_mid_stances(acceleration: np.ndarray, angular_velocity: np.ndarray, sam
         a, b = (before + margin, after - margin) if after - before > 3 * margin else (before, after)
         if b - a > window:
             still.append(a + int(np.argmin(restless[a:b])))
+    # a recording may begin or end within a swing, where nothing is still
+    if len(still) > 3:
+        usual = 5.0 * float(np.median(restless[still]))
+        still = [s for i, s in enumerate(still) if 0 < i < len(still) - 1 or restless[s] <= usual + 1e-3]
     return np.array(still, np.int64)
 
 

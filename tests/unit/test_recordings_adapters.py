@@ -1,0 +1,151 @@
+"""Adapters against folders written here in each dataset's public layout, with people of other names."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.io import savemat
+from test_floors import foot_imu, lower_back
+
+from synthgait import recordings
+from synthgait.conventions import IMU_CHANNELS
+from synthgait.errors import InputError
+
+RATE = 100.0
+
+
+def lower(seconds):
+    signals = lower_back(0.6, 0.03, seconds)
+    return np.column_stack([signals[f"lower_back_{c}"] for c in IMU_CHANNELS])
+
+
+@pytest.fixture
+def stroke(tmp_path):
+    folder = tmp_path / "movingreality_stroke_imu"
+    folder.mkdir()
+    left, right = (np.hstack(foot_imu(1.2, 1.2, strides=120, delay_s=d)) for d in (0.0, 0.6))
+    n = min(len(left), len(right))
+    data = np.stack([left[:n], right[:n], left[:n], right[:n], lower(200.0)[:n]]).astype(np.float32)
+    sensors = np.array(["leftfoot", "rightfoot", "leftshank", "rightshank", "lumbar"])
+    np.savez(folder / "x_ppNEW_FB.npz", data=data, sensors=sensors, channels=np.array(["a"]), fs=100)
+    row = {"file": "x_ppNEW_FB.npz", "subject": "x_ppNEW", "trial": "FB", "fixed_treadmill_speed": True, "speed_mps": 1.0}
+    pd.DataFrame([row | {"age": 60, "height_cm": 170, "mass_kg": 70, "stride_T_L": 0.6}]).to_csv(folder / "meta.csv", index=False)
+    return folder
+
+
+def test_movingreality_takes_the_last_two_minutes_and_the_feets_own_rhythm(stroke):
+    (read,) = recordings.load(stroke)
+    assert read.placements == ("lower_back", "shank_l", "shank_r", "foot_l", "foot_r") and read.group == "impaired"
+    assert read.end_s - read.start_s == pytest.approx(120.0)
+    assert read.truth["stride_time_s"] == pytest.approx(1.2, abs=0.01)
+    assert read.truth["stride_length_m"] == pytest.approx(1.2, abs=0.01)
+    assert read.height_m == pytest.approx(1.7)
+
+
+def test_movingreality_without_its_file_or_column(stroke):
+    (stroke / "x_ppNEW_FB.npz").rename(stroke / "elsewhere.npz")
+    with pytest.raises(InputError, match="x_ppNEW_FB"):
+        recordings.load(stroke)
+    pd.DataFrame({"file": ["a"]}).to_csv(stroke / "meta.csv", index=False)
+    with pytest.raises(InputError, match="subject"):
+        recordings.load(stroke)
+
+
+def test_voisard_counts_packets_not_rows(tmp_path):
+    folder = tmp_path / "voisard_healthy_imu" / "GaitData"
+    folder.mkdir(parents=True)
+    tables = {"lb": lower(30.0)[:2300], "lf": np.hstack(foot_imu(1.2, 1.2, 21))[:2300], "rf": np.hstack(foot_imu(1.2, 1.2, 21, delay_s=0.6))[:2300]}
+    for suffix, values in tables.items():
+        table = pd.DataFrame(values, columns=["Acc_X", "Acc_Y", "Acc_Z", "Gyr_X", "Gyr_Y", "Gyr_Z"])
+        table.insert(0, "PacketCounter", np.arange(len(table), dtype=float))
+        lost = np.arange(150, 160) if suffix == "lb" else []
+        text = table.drop(index=lost).to_csv(sep="\t", index=False)
+        (folder / f"99-1_{suffix}.txt").write_text("Acquisition frequency: 100 Hz\n" + text)
+    contacts = np.arange(120, 1080, 60)
+    events = [[[int(c) - 40, int(c)] for c in contacts[i::2]] + [[5000, 5040]] for i in (0, 1)]
+    meta = {"Subject": 99, "Age": 30, "Gender": "F", "Height": 170.0, "Weight": None, "TrialBoundaries": [100, 2200], "UTurnBoundaries": [1100, 1200]}
+    (folder / "99-1.json").write_text(json.dumps(meta | {"LeftFootEvents": events[0], "RightFootEvents": events[1]}))
+    (out,) = recordings.load(folder.parent)
+    assert out.recording_id == "99-1_out" and out.samples == 2300 and out.sex == "female" and out.mass_kg is None
+    np.testing.assert_allclose(out.signals["lower_back_acc_x"][200:], tables["lb"][200:, 0], atol=1e-6)
+    assert out.truth["step_time_s"] == pytest.approx(0.6) and out.truth["walking_speed_mps"] == pytest.approx(1.0, abs=0.02)
+    (folder / "99-1_rf.txt").unlink()
+    with pytest.raises(InputError, match="99-1_rf"):
+        recordings.load(folder.parent)
+
+
+@pytest.mark.parametrize("away", [1.0, -1.0])
+def test_gaitvalidation_turns_the_camera_into_the_world(tmp_path, away):
+    folder = tmp_path / "gaitvalidation_video_pose"
+    (folder / "keypoints_any").mkdir(parents=True)
+    (folder / "sensor_report_noraxon").mkdir()
+    frames = 300
+    pose = np.zeros((frames, 17, 3))
+    pose[..., 2] = 5000 + away * 20.0 * np.arange(frames)[:, None] * 1.0
+    pose[:, 0, 1], pose[:, 10, 1] = -700.0, 900.0
+    pose[:, 10, 0] = away * 100.0  # the right ankle is on the camera's right when the person walks away
+    np.save(folder / "keypoints_any" / "New_001_T1.npy", pose)
+    pd.DataFrame([{"trial name": "New_001_T1.csv", "ID": "New_001", "Age": 50, "Gender": "F", "Group": "VAL"}]).to_csv(folder / "sensor_all_df.csv", index=False)
+    report = {"Height [cm]": 1.6, "Velocity [km/h]": 4.32, "Step Length left [cm]": 60, "Step Length right [cm]": 62}
+    report |= {"Step Time left [ms]": 500, "Step Time right [ms]": 520, "Stride Time [ms]": 1020}
+    pd.DataFrame([report]).to_csv(folder / "sensor_report_noraxon" / "New_001_T1.csv", index=False, encoding="utf-8-sig")
+    scale, rooted = recordings.load(folder)
+    assert (scale.variant, rooted.variant) == ("camera_scale", "root_relative") and scale.walk_id == rooted.walk_id
+    assert scale.height_m == 1.6 and scale.truth["walking_speed_mps"] == pytest.approx(1.2) and scale.truth["step_length_r_m"] == pytest.approx(0.62)
+    points = scale.points()
+    assert points["pelvis"][-1, 0] > points["pelvis"][0, 0]
+    assert points["head_top"][0, 1] > points["ankle_r"][0, 1]
+    assert points["ankle_r"][0, 2] - points["ankle_l"][0, 2] == pytest.approx(0.1)
+    assert np.ptp(rooted.points()["pelvis"]) == 0.0
+
+
+def test_mobgap_prefers_optical_bouts_and_converts_units(tmp_path):
+    person = tmp_path / "mobgap_example" / "data" / "lab" / "PD" / "007"
+    person.mkdir(parents=True)
+    values = lower(20.0)
+    bout = {"Start": 2.0, "End": 12.0, "WalkingSpeed": 1.1, "AverageStrideLength": 1.3, "Step_Duration": [0.6, 0.6], "Stride_Duration": [1.2, 1.2]}
+    sensor = {"Acc": values[:, :3] / 9.80665, "Gyr": np.rad2deg(values[:, 3:]), "Fs": {"Acc": 100, "Gyr": 100}}
+    standards = {"INDIP": {"MicroWB": bout | {"WalkingSpeed": 0.9}}, "Stereophoto": {"MicroWB": bout}}
+    savemat(person / "data.mat", {"data": {"TimeMeasure1": {"Test5": {"Trial1": {"SU": {"LowerBack": sensor}, "Standards": standards}}}}})
+    savemat(person / "infoForAlgo.mat", {"infoForAlgo": {"TimeMeasure1": {"Height": 180, "Weight": 80}}})
+    (read,) = recordings.load(tmp_path / "mobgap_example")
+    np.testing.assert_allclose(np.column_stack(read.imu("lower_back")), values, atol=1e-9)
+    assert read.pathology == "parkinson" and read.height_m == 1.8 and read.truth["walking_speed_mps"] == 1.1
+    assert (read.start_s, read.end_s) == (2.0, 12.0)
+
+
+def test_winner_files_are_radians_and_named_by_side(tmp_path):
+    folder = tmp_path / "winner_gait_signatures"
+    folder.mkdir()
+    curves = np.zeros((2, 6, 100))
+    curves[:, 1] = 60.0
+    savemat(folder / "GaitSignatures_PhaseAveraged_ExperimentalKinematics.mat", {"PhaseAvgPCs_shift_LHS_KINs": curves})
+    savemat(folder / "SpeedLabels.mat", {"SpeedTrainTrials": np.array([[90], [40]], object)})
+    (folder / "Subjectlabels.csv").write_text("AB99\nST77\n")
+    healthy, stroke_ = recordings.load(folder)
+    assert healthy.signals["knee_flexion_l"][0] == pytest.approx(np.pi / 3) and healthy.truth == {"walking_speed_mps": 0.9}
+    assert stroke_.group == "impaired" and stroke_.affected_side == "left" and stroke_.sampling_rate_hz is None
+
+
+def test_falisse_finds_the_stride_time_from_angles_and_velocities(tmp_path):
+    folder = tmp_path / "falisse2019_healthy"
+    folder.mkdir()
+    phase, period = np.linspace(0, 1, 100), 1.13
+    names = np.array(["pelvis_tilt", "pelvis_tx", "hip_flexion", "knee_angle", "ankle_angle"], object)
+    q = 30 * np.sin(2 * np.pi * phase)[:, None, None] * np.ones((1, 5, 2))
+    qd = 30 * 2 * np.pi / period * np.cos(2 * np.pi * phase)[:, None, None] * np.ones((1, 5, 2))
+    emg = {"all": np.ones((100, 1, 2)) * [[[0.5, np.nan]]], "colheaders": np.array(["Soleus", "x"], object)[:1]}
+    data = {"Q": {"p9": {"Qs": {"all": q, "colheaders": names}, "Qdots": {"all": qd, "colheaders": names}}}}
+    savemat(folder / "ExperimentalData.mat", {"ExperimentalData": data | {"StrideLength": {"p9": {"all": [1.3, 1.4]}}, "EMG": {"p9": emg}}})
+    first, _ = recordings.load(folder)
+    assert first.truth["stride_time_s"] == pytest.approx(period, rel=2e-3) and first.truth["stride_length_m"] == 1.3
+    # these models flex the knee negatively
+    assert first.signals["knee_flexion_r"].min() == pytest.approx(-np.deg2rad(30), rel=1e-2)
+
+
+def test_a_folder_with_a_known_name_and_nothing_in_it_says_so(tmp_path):
+    for name in recordings.ADAPTERS:
+        (tmp_path / name).mkdir()
+        with pytest.raises(InputError):
+            recordings.load(tmp_path / name)

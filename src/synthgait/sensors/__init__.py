@@ -5,6 +5,23 @@ In: walks or strides, as ``Trials``; parameters in the constructor, data and ran
 """
 
 from synthgait.sensors.base import merge
+from synthgait.sensors.camera import Camera, PoseNoise
+from synthgait.sensors.emg import EMG, EmgSpecification
+from synthgait.sensors.force_plate import ForcePlate, Insole
 from synthgait.sensors.imu import IMU, ImuSpecification, Mounting
+from synthgait.sensors.keypoints import KEYPOINT_SETS, Markers
 
-__all__ = ["IMU", "ImuSpecification", "Mounting", "merge"]
+__all__ = [
+    "EMG",
+    "IMU",
+    "KEYPOINT_SETS",
+    "Camera",
+    "EmgSpecification",
+    "ForcePlate",
+    "ImuSpecification",
+    "Insole",
+    "Markers",
+    "Mounting",
+    "PoseNoise",
+    "merge",
+]

@@ -7,6 +7,7 @@ in which a standing foot rests, so the same integration gives the distance walke
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -56,9 +57,7 @@ def orientations(start: Rotation, angular_velocity: np.ndarray, sampling_rate_hz
     return Rotation.from_quat(quaternions)
 
 
-def foot_strides(
-    acceleration: np.ndarray, angular_velocity: np.ndarray, sampling_rate_hz: float, longest_s: float = 3.5
-) -> FootStrides:
+def foot_strides(acceleration: np.ndarray, angular_velocity: np.ndarray, sampling_rate_hz: float, longest_s: float = 3.5) -> FootStrides:
     """Strides of one foot from the middle of one stance to the next.
 
     Between two rests the orientation is integrated from gravity at the first one; what its up
@@ -69,7 +68,7 @@ def foot_strides(
     half = max(1, round(0.03 * sampling_rate_hz))
     gain = _gravity_gain(acceleration, still, half)
     rows = []
-    for start, end in zip(still[:-1], still[1:], strict=True):
+    for start, end in itertools.pairwise(still):
         if not 0.4 * sampling_rate_hz < end - start < longest_s * sampling_rate_hz or start < half:
             continue
         a, w = gain * acceleration[start : end + 1], angular_velocity[start : end + 1]

@@ -9,6 +9,7 @@ fractions of what the signal itself shows or limits of human walking; none was t
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -189,7 +190,7 @@ def foot_mid_stances(acceleration: np.ndarray, angular_velocity: np.ndarray, sam
     bounds = np.r_[max(0, swings[0] - int(0.8 * sampling_rate_hz / frequency)), swings] if len(swings) else swings
     bounds = np.r_[bounds, min(len(rotation) - 1, bounds[-1] + int(0.8 * sampling_rate_hz / frequency))] if len(swings) else bounds
     still = []
-    for before, after in zip(bounds[:-1], bounds[1:], strict=True):
+    for before, after in itertools.pairwise(bounds):
         a, b = (before + margin, after - margin) if after - before > 3 * margin else (before, after)
         if b - a > window:
             still.append(a + int(np.argmin(restless[a:b])))
@@ -220,7 +221,7 @@ def foot_initial_contacts(acceleration: np.ndarray, angular_velocity: np.ndarray
     jerk = np.linalg.norm(np.gradient(low_pass(acceleration, 20.0, sampling_rate_hz), axis=0), axis=1)
     rotation = np.linalg.norm(low_pass(angular_velocity, 8.0, sampling_rate_hz), axis=1)
     times = []
-    for before, after in zip(still[:-1], still[1:], strict=True):
+    for before, after in itertools.pairwise(still):
         # the two bursts of rotation around toe-off and landing; landing lies in the second half
         middle = before + int(0.45 * (after - before))
         moving = middle + np.flatnonzero(rotation[middle:after] > 0.25 * rotation[before:after].max())
@@ -234,7 +235,7 @@ def forward_axis(points: dict[str, np.ndarray]) -> np.ndarray:
     """Unit vector (3,), horizontal, in which a walker of key points (T, 3) (Y up) progresses.
 
     From the displacement of the pelvis (or the mean of all points) where it moves by more than half a
-    metre; else the direction in which the ankles swing, pointing to where the knees bend.
+    metre; else the direction in which the ankles swing, pointing to where toes point and knees bend.
     """
     centre = points["pelvis"] if "pelvis" in points else np.mean(list(points.values()), axis=0)
     tail = max(1, len(centre) // 10)
@@ -243,12 +244,15 @@ def forward_axis(points: dict[str, np.ndarray]) -> np.ndarray:
         return travel / np.linalg.norm(travel)
     apart = (points["ankle_r"] - points["ankle_l"]) * np.array([1.0, 0.0, 1.0])
     axis = np.linalg.svd(apart - apart.mean(0), full_matrices=False)[2][0]
-    bend = sum(
-        float(np.mean((points[f"knee_{s}"] - 0.5 * (points[f"hip_{s}"] + points[f"ankle_{s}"])) @ axis))
-        for s in ("l", "r")
-        if f"knee_{s}" in points and f"hip_{s}" in points
-    )
-    return axis if bend >= 0 else -axis
+    ahead = 0.0
+    for side in ("l", "r"):
+        knee, ankle = points.get(f"knee_{side}"), points[f"ankle_{side}"]
+        hip = points.get(f"hip_{side}", points.get("pelvis"))
+        if knee is not None and hip is not None:
+            ahead += float(np.mean((knee - 0.5 * (hip + ankle)) @ axis))
+        if f"toe_{side}" in points:
+            ahead += float(np.mean((points[f"toe_{side}"] - points.get(f"heel_{side}", ankle)) @ axis))
+    return axis if ahead >= 0 else -axis
 
 
 def keypoint_contacts(points: dict[str, np.ndarray], sampling_rate_hz: float) -> Contacts:

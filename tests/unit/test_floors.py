@@ -16,7 +16,15 @@ RATE = 100.0
 
 
 def make(signals, kind="imu", **changes):
-    values = {"dataset": "d", "recording_id": "r", "subject_id": "s", "kind": kind, "signals": signals, "sampling_rate_hz": RATE, "height_m": 1.75}
+    values = {
+        "dataset": "d",
+        "recording_id": "r",
+        "subject_id": "s",
+        "kind": kind,
+        "signals": signals,
+        "sampling_rate_hz": RATE,
+        "height_m": 1.75,
+    }
     return Recording(**(values | changes))
 
 
@@ -105,7 +113,9 @@ def test_standing_still_is_an_input_error():
     acceleration, _ = make(still).imu("lower_back")
     assert signal_events.walking_sections(acceleration, RATE) == []
     with pytest.raises(InputError, match="no strides"):
-        floors.ZeroVelocity().predict(make({c.replace("lower_back", "foot_l"): 0 * v + (9.8 if "acc_y" in c else 0) for c, v in still.items()}))
+        floors.ZeroVelocity().predict(
+            make({c.replace("lower_back", "foot_l"): 0 * v + (9.8 if "acc_y" in c else 0) for c, v in still.items()})
+        )
 
 
 def test_walking_sections_and_turns_are_found():
@@ -155,7 +165,14 @@ def people(speeds, cadence=lambda v: 60 + 45 * v):
     walks = []
     for i, speed in enumerate(speeds):
         stride = 120.0 / cadence(speed)
-        walks.append(make(lower_back(stride / 2, 0.03, 5.0), subject_id=f"p{i}", recording_id=f"p{i}", truth={"walking_speed_mps": speed, "stride_time_s": stride}))
+        walks.append(
+            make(
+                lower_back(stride / 2, 0.03, 5.0),
+                subject_id=f"p{i}",
+                recording_id=f"p{i}",
+                truth={"walking_speed_mps": speed, "stride_time_s": stride},
+            )
+        )
     return walks
 
 
@@ -170,7 +187,9 @@ def test_fitted_floors_never_see_the_person():
 
 
 def test_a_person_counts_once_in_the_mean():
-    floor = floors.Mean().fit([*people([1.0]), *[make(lower_back(0.5, 0.04, 5.0), subject_id="b", truth={"walking_speed_mps": 2.0}) for _ in range(9)]])
+    floor = floors.Mean().fit(
+        [*people([1.0]), *[make(lower_back(0.5, 0.04, 5.0), subject_id="b", truth={"walking_speed_mps": 2.0}) for _ in range(9)]]
+    )
     assert floor.predict(people([1.0])[0])["walking_speed_mps"] == pytest.approx(1.5)
 
 
@@ -186,7 +205,22 @@ class _Estimator:
 
 def test_the_rows_have_the_keys_of_the_issue_and_count_failures(tmp_path):
     result = verb.run(people([0.8, 1.0, 1.2, 1.6]), _Estimator(), progress=False)
-    keys = "dataset sensor group quantity method n_recordings n_people mae mape bias loa_low loa_high r icc".split()
+    keys = [
+        "dataset",
+        "sensor",
+        "group",
+        "quantity",
+        "method",
+        "n_recordings",
+        "n_people",
+        "mae",
+        "mape",
+        "bias",
+        "loa_low",
+        "loa_high",
+        "r",
+        "icc",
+    ]
     assert all(set(keys) <= set(row) for row in result)
     row = next(r for r in result if r["method"] == "zero_shot" and r["quantity"] == "walking_speed_mps")
     assert row["bias"] == pytest.approx(0.1) and row["n_people"] == 3 and row["n_failed"] == 1
@@ -194,3 +228,10 @@ def test_the_rows_have_the_keys_of_the_issue_and_count_failures(tmp_path):
     assert "zero_shot" in verb.as_text(result) and (tmp_path / "rows.json").read_text().startswith("[")
     with pytest.raises(InputError, match="truth"):
         verb.run([make(lower_back(0.5, 0.04, 5.0))], progress=False)
+
+
+def test_toes_tell_which_way_a_treadmill_walker_faces():
+    walk = pose(0.6, 0.5, moving=False)
+    points = {j: xyz for j, xyz in walk.points().items() if not j.startswith(("hip", "knee"))}
+    points |= {f"toe_{s}": points[f"ankle_{s}"] + (-0.15, -0.05, 0.0) for s in "lr"}
+    assert signal_events.forward_axis(points)[0] < -0.99

@@ -55,7 +55,11 @@ def test_movingreality_without_its_file_or_column(stroke):
 def test_voisard_counts_packets_not_rows(tmp_path):
     folder = tmp_path / "voisard_healthy_imu" / "GaitData"
     folder.mkdir(parents=True)
-    tables = {"lb": lower(30.0)[:2300], "lf": np.hstack(foot_imu(1.2, 1.2, 21))[:2300], "rf": np.hstack(foot_imu(1.2, 1.2, 21, delay_s=0.6))[:2300]}
+    tables = {
+        "lb": lower(30.0)[:2300],
+        "lf": np.hstack(foot_imu(1.2, 1.2, 21))[:2300],
+        "rf": np.hstack(foot_imu(1.2, 1.2, 21, delay_s=0.6))[:2300],
+    }
     for suffix, values in tables.items():
         table = pd.DataFrame(values, columns=["Acc_X", "Acc_Y", "Acc_Z", "Gyr_X", "Gyr_Y", "Gyr_Z"])
         table.insert(0, "PacketCounter", np.arange(len(table), dtype=float))
@@ -64,7 +68,15 @@ def test_voisard_counts_packets_not_rows(tmp_path):
         (folder / f"99-1_{suffix}.txt").write_text("Acquisition frequency: 100 Hz\n" + text)
     contacts = np.arange(120, 1080, 60)
     events = [[[int(c) - 40, int(c)] for c in contacts[i::2]] + [[5000, 5040]] for i in (0, 1)]
-    meta = {"Subject": 99, "Age": 30, "Gender": "F", "Height": 170.0, "Weight": None, "TrialBoundaries": [100, 2200], "UTurnBoundaries": [1100, 1200]}
+    meta = {
+        "Subject": 99,
+        "Age": 30,
+        "Gender": "F",
+        "Height": 170.0,
+        "Weight": None,
+        "TrialBoundaries": [100, 2200],
+        "UTurnBoundaries": [1100, 1200],
+    }
     (folder / "99-1.json").write_text(json.dumps(meta | {"LeftFootEvents": events[0], "RightFootEvents": events[1]}))
     (out,) = recordings.load(folder.parent)
     assert out.recording_id == "99-1_out" and out.samples == 2300 and out.sex == "female" and out.mass_kg is None
@@ -86,13 +98,19 @@ def test_gaitvalidation_turns_the_camera_into_the_world(tmp_path, away):
     pose[:, 0, 1], pose[:, 10, 1] = -700.0, 900.0
     pose[:, 10, 0] = away * 100.0  # the right ankle is on the camera's right when the person walks away
     np.save(folder / "keypoints_any" / "New_001_T1.npy", pose)
-    pd.DataFrame([{"trial name": "New_001_T1.csv", "ID": "New_001", "Age": 50, "Gender": "F", "Group": "VAL"}]).to_csv(folder / "sensor_all_df.csv", index=False)
+    pd.DataFrame([{"trial name": "New_001_T1.csv", "ID": "New_001", "Age": 50, "Gender": "F", "Group": "VAL"}]).to_csv(
+        folder / "sensor_all_df.csv", index=False
+    )
     report = {"Height [cm]": 1.6, "Velocity [km/h]": 4.32, "Step Length left [cm]": 60, "Step Length right [cm]": 62}
     report |= {"Step Time left [ms]": 500, "Step Time right [ms]": 520, "Stride Time [ms]": 1020}
     pd.DataFrame([report]).to_csv(folder / "sensor_report_noraxon" / "New_001_T1.csv", index=False, encoding="utf-8-sig")
     scale, rooted = recordings.load(folder)
     assert (scale.variant, rooted.variant) == ("camera_scale", "root_relative") and scale.walk_id == rooted.walk_id
-    assert scale.height_m == 1.6 and scale.truth["walking_speed_mps"] == pytest.approx(1.2) and scale.truth["step_length_r_m"] == pytest.approx(0.62)
+    assert (
+        scale.height_m == 1.6
+        and scale.truth["walking_speed_mps"] == pytest.approx(1.2)
+        and scale.truth["step_length_r_m"] == pytest.approx(0.62)
+    )
     points = scale.points()
     assert points["pelvis"][-1, 0] > points["pelvis"][0, 0]
     assert points["head_top"][0, 1] > points["ankle_r"][0, 1]
@@ -104,10 +122,12 @@ def test_mobgap_prefers_optical_bouts_and_converts_units(tmp_path):
     person = tmp_path / "mobgap_example" / "data" / "lab" / "PD" / "007"
     person.mkdir(parents=True)
     values = lower(20.0)
-    bout = {"Start": 2.0, "End": 12.0, "WalkingSpeed": 1.1, "AverageStrideLength": 1.3, "Step_Duration": [0.6, 0.6], "Stride_Duration": [1.2, 1.2]}
+    bout = {"Start": 2.0, "End": 12.0, "WalkingSpeed": 1.1, "AverageStrideLength": 1.3}
+    bout |= {"Step_Duration": [0.6, 0.6], "Stride_Duration": [1.2, 1.2]}
     sensor = {"Acc": values[:, :3] / 9.80665, "Gyr": np.rad2deg(values[:, 3:]), "Fs": {"Acc": 100, "Gyr": 100}}
     standards = {"INDIP": {"MicroWB": bout | {"WalkingSpeed": 0.9}}, "Stereophoto": {"MicroWB": bout}}
-    savemat(person / "data.mat", {"data": {"TimeMeasure1": {"Test5": {"Trial1": {"SU": {"LowerBack": sensor}, "Standards": standards}}}}})
+    trial = {"SU": {"LowerBack": sensor}, "Standards": standards}
+    savemat(person / "data.mat", {"data": {"TimeMeasure1": {"Test5": {"Trial1": trial}}}})
     savemat(person / "infoForAlgo.mat", {"infoForAlgo": {"TimeMeasure1": {"Height": 180, "Weight": 80}}})
     (read,) = recordings.load(tmp_path / "mobgap_example")
     np.testing.assert_allclose(np.column_stack(read.imu("lower_back")), values, atol=1e-9)

@@ -49,13 +49,41 @@ def test_round_trip_keeps_signals_truth_and_person(tmp_path):
     given = [
         recording(emg=emg, emg_side="r"),
         recording(recording_id="b_1", subject_id="b", pathology=None, affected_side=None, truth={}),
-        recording(recording_id="b_2", subject_id="b", kind="keypoints_3d", variant="camera_scale", signals=pose, walk_id="w", start_s=None, end_s=None),
-        recording(recording_id="b_3", kind="joint_angles", signals={"knee_flexion_l": np.linspace(0, 1, 100)}, sampling_rate_hz=None, start_s=None, end_s=None),
+        recording(
+            recording_id="b_2",
+            subject_id="b",
+            kind="keypoints_3d",
+            variant="camera_scale",
+            signals=pose,
+            walk_id="w",
+            start_s=None,
+            end_s=None,
+        ),
+        recording(
+            recording_id="b_3",
+            kind="joint_angles",
+            signals={"knee_flexion_l": np.linspace(0, 1, 100)},
+            sampling_rate_hz=None,
+            start_s=None,
+            end_s=None,
+        ),
     ]
     read = recordings.load(write_plain(given, tmp_path / "mine"))
     assert len(read) == len(given)
     for before, after in zip(given, read, strict=True):
-        for name in ("dataset", "recording_id", "subject_id", "kind", "variant", "walk_id", "start_s", "end_s", "age_years", "sex", "height_m"):
+        for name in (
+            "dataset",
+            "recording_id",
+            "subject_id",
+            "kind",
+            "variant",
+            "walk_id",
+            "start_s",
+            "end_s",
+            "age_years",
+            "sex",
+            "height_m",
+        ):
             assert getattr(before, name) == getattr(after, name), name
         assert before.truth == pytest.approx(after.truth) and before.group == after.group
         assert before.sampling_rate_hz == after.sampling_rate_hz

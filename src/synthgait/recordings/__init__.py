@@ -64,7 +64,8 @@ def load(folder: Path | str) -> list[Recording]:
     found = [(path, reader) for path in sorted(folder.iterdir()) if path.is_dir() and (reader := _reader(path)) is not None]
     if not found:
         raise InputError(
-            f"{folder} holds no dataset: neither a folder of a known name ({', '.join(sorted(ADAPTERS))}) nor dataset.yaml with recordings.csv"
+            f"{folder} holds no dataset: neither a folder of a known name "
+            f"({', '.join(sorted(ADAPTERS))}) nor dataset.yaml with recordings.csv"
         )
     return unique(recording for path, reader in found for recording in reader(path))
 
@@ -102,4 +103,4 @@ def reference_table(folder: Path | str) -> pd.DataFrame:
     }
     require(table, list(names), path)
     result = table[list(names)].rename(columns=names)
-    return result.assign(subject_id=result["subject_id"].astype(str), sex=[sex(str(v)) for v in result["sex"]])
+    return result.assign(subject_id=result["subject_id"].astype(str), sex=result["sex"].astype(str).map(sex))

@@ -237,7 +237,9 @@ def _check_imu(recording: Recording) -> None:
     for placement in placements:
         missing = [f"{placement}_{c}" for c in IMU_CHANNELS if f"{placement}_{c}" not in recording.signals]
         if placement not in IMU_PLACEMENTS:
-            raise InputError(f"recording {recording.name} has an unknown IMU placement {placement!r}; known are {', '.join(IMU_PLACEMENTS)}")
+            raise InputError(
+                f"recording {recording.name} has an unknown IMU placement {placement!r}; known are {', '.join(IMU_PLACEMENTS)}"
+            )
         if missing:
             raise InputError(f"recording {recording.name} lacks the column {missing[0]}; an IMU needs acc and gyr in x, y and z")
         acceleration, rotation = recording.imu(placement)
@@ -248,8 +250,8 @@ def _check_imu(recording: Recording) -> None:
         if not 0.75 * GRAVITY_MPS2 <= middle <= 1.33 * GRAVITY_MPS2:
             unit = "in g or without gravity" if middle < 0.2 * GRAVITY_MPS2 else "in another unit"
             raise InputError(
-                f"the acceleration of {placement} in recording {recording.name} reads {middle:.3g} {'in the median' if trunk else 'while it rotates least'}, where "
-                f"9.8 m/s^2 with gravity is expected; it seems to be {unit}, so convert it"
+                f"the acceleration of {placement} in recording {recording.name} reads {middle:.3g} "
+                f"{'in the median' if trunk else 'while it rotates least'}, where 9.8 m/s^2 with gravity is expected; it seems to be {unit}, so convert it"
             )
         fast = float(np.percentile(speed, 99))
         limit = 20.0 if trunk else 30.0
@@ -313,7 +315,9 @@ def unique(recordings: Iterable[Recording]) -> list[Recording]:
     for recording in recordings:
         key = (recording.dataset, recording.recording_id, recording.variant, recording.kind)
         if key in seen:
-            raise InputError(f"recording {recording.name} ({recording.variant}, {recording.kind}) is there twice; give unique recording_id values")
+            raise InputError(
+                f"recording {recording.name} ({recording.variant}, {recording.kind}) is there twice; give unique recording_id values"
+            )
         seen.add(key)
         result.append(recording)
     return result

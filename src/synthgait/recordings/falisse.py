@@ -55,12 +55,13 @@ def _person(path: Path, data: Any, person: str) -> Iterator[Recording]:
     if positions is None or velocities is None:
         raise InputError(f"{path} lacks Qs or Qdots of {person}; the stride time needs both")
     names = [str(n) for n in positions.colheaders]
+    angles, rates = _cycles(positions), _cycles(velocities)
     lengths = np.atleast_1d(field(data, f"StrideLength.{person}.all"))
     emg = field(data, f"EMG.{person}")
-    largest = np.nanmax(emg.all, axis=(0, 2)) if emg is not None else np.zeros(0)
+    largest = np.nanmax(_cycles(emg), axis=(0, 2)) if emg is not None else np.zeros(0)
     knee = names.index("knee_angle")
-    for trial in range(positions.all.shape[2]):
-        q, qd = positions.all[:, :, trial], velocities.all[:, :, trial]
+    for trial in range(angles.shape[2]):
+        q, qd = angles[:, :, trial], rates[:, :, trial]
         if not np.all(np.isfinite(q[:, knee])):
             continue
         # 99 intervals: minimise |dq - (T/99) q'| over the cycle, both taken between samples
@@ -86,6 +87,12 @@ def _person(path: Path, data: Any, person: str) -> Iterator[Recording]:
         )
 
 
+def _cycles(group: Any) -> np.ndarray:
+    """(samples, channels, trials), also where reading squeezed a single channel or trial away."""
+    values = np.asarray(group.all, float)
+    return values.reshape(len(values), np.size(group.colheaders), -1)
+
+
 def _angles(q: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
     """Channels of the conventions; the leg in the file is the right one, angles in degrees or radians."""
     rotations = [i for i, n in enumerate(names) if not n.startswith("pelvis_t") or n == "pelvis_tilt"]
@@ -109,8 +116,8 @@ def _emg(emg: Any, trial: int, largest: np.ndarray) -> pd.DataFrame | None:
         return None
     percent = np.arange(101.0)
     table = {"percent": percent}
-    for i, header in enumerate(emg.colheaders):
-        envelope = emg.all[:, i, trial]
+    for i, header in enumerate(np.atleast_1d(emg.colheaders)):
+        envelope = _cycles(emg)[:, i, trial]
         if str(header) in _MUSCLES and np.all(np.isfinite(envelope)) and largest[i] > 0:
             table[f"{_MUSCLES[str(header)]}_r"] = np.interp(percent, np.linspace(0.0, 100.0, len(envelope)), envelope) / largest[i]
     return pd.DataFrame(table) if len(table) > 1 else None

@@ -33,11 +33,11 @@ def read(folder: Path) -> Iterator[Recording]:
     """Straight ways with truth, and feet without. Raises InputError for a missing file or column."""
     imu_path = folder / "imu_sample.csv"
     imu = read_table(imu_path, header=[0, 1], index_col=0)
-    signals = {}
+    signals: dict[str, np.ndarray] = {}
     for side, sensor in (("l", "left_sensor"), ("r", "right_sensor")):
         if sensor not in imu.columns.get_level_values(0):
             raise InputError(f"{imu_path} has no sensor {sensor!r}; it is not {NAME}")
-        signals |= _channels(imu[sensor], f"foot_{side}", imu_path)
+        signals |= _channels(pd.DataFrame(imu[sensor]), f"foot_{side}", imu_path)
     events_path = folder / "stride_events_sample.csv"
     events = read_table(events_path)
     require(events, ("foot", "ic", "pre_ic"), events_path)
@@ -64,7 +64,8 @@ def read(folder: Path) -> Iterator[Recording]:
 def _channels(table: pd.DataFrame, placement: str, path: Path) -> dict[str, np.ndarray]:
     require(table, IMU_CHANNELS, path)
     return {
-        f"{placement}_{c}": (np.deg2rad(table[c].to_numpy(float)) if c.startswith("gyr") else table[c].to_numpy(float)) for c in IMU_CHANNELS
+        f"{placement}_{c}": (np.deg2rad(table[c].to_numpy(float)) if c.startswith("gyr") else table[c].to_numpy(float))
+        for c in IMU_CHANNELS
     }
 
 

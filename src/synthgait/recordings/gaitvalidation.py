@@ -65,7 +65,9 @@ def read(folder: Path) -> Iterator[Recording]:
             found = True
             yield from _recordings(trial, row, poses[trial], folder / "sensor_report_noraxon" / f"{trial}.csv")
     if not found:
-        raise InputError(f"{folder} has no key points (keypoints*/<trial>.npy) for any trial of sensor_all_df.csv; the dataset is incomplete")
+        raise InputError(
+            f"{folder} has no key points (keypoints*/<trial>.npy) for any trial of sensor_all_df.csv; the dataset is incomplete"
+        )
 
 
 def _recordings(trial: str, row: Any, pose_path: Path, report_path: Path) -> Iterator[Recording]:

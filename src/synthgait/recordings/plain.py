@@ -40,7 +40,9 @@ def read(folder: Path) -> Iterator[Recording]:
     """Every row. Raises InputError for a missing file or column, a wrong unit, a clock that runs back."""
     about = _about(folder / "dataset.yaml")
     index_path = folder / "recordings.csv"
-    table = read_table(index_path, dtype={c: str for c in ("recording_id", "subject_id", "file", "kind", "variant", "emg_file", "emg_side")})
+    table = read_table(
+        index_path, dtype={c: str for c in ("recording_id", "subject_id", "file", "kind", "variant", "emg_file", "emg_side")}
+    )
     require(table, _REQUIRED, index_path)
     read_files: dict[str, pd.DataFrame] = {}
     for line, (_, row) in enumerate(table.iterrows(), start=2):
@@ -168,7 +170,9 @@ def write_plain(recordings: Sequence[Recording], folder: Path | str) -> Path:
     folder = Path(folder)
     names = sorted({r.dataset for r in recordings})
     if len(names) != 1:
-        raise InputError(f"a plain folder holds one dataset, these recordings are of {len(names)} ({', '.join(names)}); write one folder each")
+        raise InputError(
+            f"a plain folder holds one dataset, these recordings are of {len(names)} ({', '.join(names)}); write one folder each"
+        )
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty; name a new folder")
     if len({r.pixels for r in recordings}) > 1:

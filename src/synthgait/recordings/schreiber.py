@@ -10,6 +10,7 @@ Hip joint centres after Harrington et al., J Biomech 2007;40:595. CC BY 4.0.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -205,7 +206,7 @@ def _truth(walk: _Walk) -> dict[str, float]:
             truth[f"step_length_{side[0].lower()}_m"] = float(np.mean(lengths[side]))
         if times[side]:
             truth[f"step_time_{side[0].lower()}_s"] = float(np.mean(times[side]))
-    strides = [b - a for ts in walk.strikes.values() for a, b in zip(ts[:-1], ts[1:], strict=True)]
+    strides = [b - a for ts in walk.strikes.values() for a, b in itertools.pairwise(ts)]
     if strides:
         truth["stride_time_s"] = float(np.mean(strides))
     return merge_sides(truth)

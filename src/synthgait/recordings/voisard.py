@@ -11,6 +11,7 @@ starting and stopping; the first and last two steps of a way are in no truth. IP
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,11 +77,13 @@ def _signals(path: Path) -> dict[str, np.ndarray]:
     }
 
 
-def _recording(path: Path, meta: Any, way: str, signals: dict[str, np.ndarray], first: int, end: int, contacts: list[tuple[int, str]]) -> Recording:
+def _recording(
+    path: Path, meta: Any, way: str, signals: dict[str, np.ndarray], first: int, end: int, contacts: list[tuple[int, str]]
+) -> Recording:
     # the first and the last two steps start and stop
     steady = contacts[2:-2]
     steps: dict[str, list[float]] = {"l": [], "r": []}
-    for (before, side), (after, other) in zip(steady[:-1], steady[1:], strict=True):
+    for (before, side), (after, other) in itertools.pairwise(steady):
         if side != other:
             steps[other].append((after - before) / _RATE_HZ)
     truth = merge_sides({f"step_time_{s}_s": float(np.mean(steps[s])) for s in "lr" if steps[s]})

@@ -35,7 +35,9 @@ def read(folder: Path) -> Iterator[Recording]:
         raise InputError(f"{labels_path} is not there; the dataset is incomplete")
     labels = labels_path.read_text(encoding="utf-8-sig").split()
     if not (curves.ndim == 3 and curves.shape[1] == len(_CHANNELS) and len(curves) == len(speeds) == len(labels)):
-        raise InputError(f"{folder} has {curves.shape} curves, {len(speeds)} speeds and {len(labels)} labels; one of each per row is expected")
+        raise InputError(
+            f"{folder} has {curves.shape} curves, {len(speeds)} speeds and {len(labels)} labels; one of each per row is expected"
+        )
     for row, (label, speed) in enumerate(zip(labels, speeds, strict=True)):
         stroke = label.upper().startswith("ST")
         yield Recording(

@@ -63,7 +63,9 @@ def agree(truth: Sequence[float], estimate: Sequence[float], subject_id: Sequenc
     """
     t, e, people = np.asarray(truth, float), np.asarray(estimate, float), np.asarray(subject_id).astype(str)
     if not (t.ndim == 1 and t.shape == e.shape == people.shape):
-        raise InputError(f"truth, estimate and subject_id have lengths {t.shape}, {e.shape} and {people.shape}; give one of each per recording")
+        raise InputError(
+            f"truth, estimate and subject_id have lengths {t.shape}, {e.shape} and {people.shape}; give one of each per recording"
+        )
     if len(t) == 0:
         raise InputError("there is no pair of truth and estimate to compare; give at least one")
     if not (np.all(np.isfinite(t)) and np.all(np.isfinite(e))):

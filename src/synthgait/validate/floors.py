@@ -8,6 +8,7 @@ line) do so leaving the person out, and are reported as floors.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -131,7 +132,7 @@ class InvertedPendulum:
         height = sosfiltfilt(high, np.cumsum(velocity) / rate, padlen=pad)[first:]
         leg = recording.leg_length_m or _LEG_OF_HEIGHT * float(recording.height_m or np.nan)
         index = np.round(contacts.time_s * rate).astype(int)
-        excursion = np.array([np.ptp(height[a : b + 1]) for a, b in zip(index[:-1], index[1:], strict=True)])
+        excursion = np.array([np.ptp(height[a : b + 1]) for a, b in itertools.pairwise(index)])
         excursion = np.minimum(excursion, leg)
         lengths = self._FACTOR * 2 * np.sqrt(2 * leg * excursion - excursion**2)
         durations, _ = signal_events.step_times_s(contacts)

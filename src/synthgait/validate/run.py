@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -80,10 +81,10 @@ def pairs(
     views = [(label, name, view) for recording in recordings if recording.truth for label, name, view in sensor_views(recording)]
     for label, name, view in tqdm(views, desc="validate", disable=not progress):
         if estimator is not None and name in estimator.sensors and view.sampling_rate_hz is not None:
-            rows += _compared(view, label, method, lambda view=view, name=name: estimator.predict(view, sensor=name))
+            rows += _compared(view, label, method, partial(estimator.predict, view, sensor=name))
         for peer in peers:
             if peer.reads(view, label):
-                rows += _compared(view, label, f"peer:{peer.name}", lambda view=view, peer=peer: peer.predict(view))
+                rows += _compared(view, label, f"peer:{peer.name}", partial(peer.predict, view))
     by_sensor: dict[tuple[str, str], list[Recording]] = {}
     for label, _, view in views:
         by_sensor.setdefault((view.dataset, label), []).append(view)
@@ -93,7 +94,7 @@ def pairs(
             for kind in floors:
                 floor = kind().fit(others)
                 for view in (v for v in members if v.subject_id == person and floor.reads(v, label)):
-                    rows += _compared(view, label, f"floor:{floor.name}", lambda view=view, floor=floor: floor.predict(view), quiet=True)
+                    rows += _compared(view, label, f"floor:{floor.name}", partial(floor.predict, view), quiet=True)
     columns = ("dataset", "sensor", "group", "quantity", "method", "recording_id", "subject_id", "truth", "estimate", "reason")
     return pd.DataFrame(rows, columns=list(columns))
 
@@ -149,7 +150,9 @@ def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return result
 
 
-def run(recordings: Sequence[Recording], estimator: Estimator | None = None, *, peers: Sequence[Any] = (), progress: bool = True) -> list[dict[str, Any]]:
+def run(
+    recordings: Sequence[Recording], estimator: Estimator | None = None, *, peers: Sequence[Any] = (), progress: bool = True
+) -> list[dict[str, Any]]:
     """Rows of every method. Raises InputError when no recording carries truth."""
     table = pairs(recordings, estimator, peers=peers, progress=progress)
     if table.empty:
@@ -166,7 +169,11 @@ def as_text(result: Sequence[dict[str, Any]], quantities: Sequence[str] | None =
             continue
         title = f"{row['dataset']} · {row['sensor']} · {row['group']}"
         if title != heading:
-            lines += ["", title, f"  {'quantity':18} {'method':24} {'n':>4} {'people':>6} {'MAE [95 %]':>22} {'bias':>8} {'limits':>18} {'r':>6} {'ICC':>6}"]
+            lines += [
+                "",
+                title,
+                f"  {'quantity':18} {'method':24} {'n':>4} {'people':>6} {'MAE [95 %]':>22} {'bias':>8} {'limits':>18} {'r':>6} {'ICC':>6}",
+            ]
             heading = title
         mae = f"{_text(row['mae'])} [{_text(row.get('mae_ci_low'))}, {_text(row.get('mae_ci_high'))}]"
         limits = f"{_text(row['loa_low'])} to {_text(row['loa_high'])}"

@@ -1,0 +1,115 @@
+"""Pathologies: what a table says is what changes in body and task, on the right side, linearly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synthgait import pathologies
+from synthgait.errors import InputError
+from synthgait.musculoskeletal import MusculoskeletalModel, build_model, parameters
+from synthgait.simulate.task import WalkingTask
+from synthgait.subjects import Subject
+
+
+def subject(pathology: str, severity: float, side: str) -> Subject:
+    return Subject("s", pathology=pathology, severity=severity, affected_side=side, knee_varus_rad=0.02)
+
+
+def muscle(model: MusculoskeletalModel, name: str):
+    return next(m for m in model.muscles if m.name == name)
+
+
+def test_weakness_is_on_the_affected_side_and_linear() -> None:
+    for severity in (0.0, 0.5, 1.0):
+        ill = subject("plantarflexor_weakness", severity, "left")
+        healthy = build_model(ill)
+        weak = pathologies.apply(healthy, ill)
+        ratio = muscle(weak, "soleus_l").max_isometric_force_n / muscle(healthy, "soleus_l").max_isometric_force_n
+        assert ratio == pytest.approx(1.0 - 0.75 * severity)
+        assert muscle(weak, "soleus_r") == muscle(healthy, "soleus_r")
+        assert muscle(weak, "psoas_l") == muscle(healthy, "psoas_l")
+
+
+def test_the_mean_of_a_cited_study_is_at_half_severity() -> None:
+    ill = subject("hemiparesis", 0.5, "right")
+    ratio = muscle(pathologies.apply(build_model(ill), ill), "vastus_lateralis_r").max_isometric_force_n
+    assert ratio / muscle(build_model(ill), "vastus_lateralis_r").max_isometric_force_n == pytest.approx(0.90 / 1.24, abs=0.01)
+    ill = subject("parkinson", 0.5, "both")
+    ratio = muscle(pathologies.apply(build_model(ill), ill), "soleus_l").max_isometric_force_n
+    assert ratio / muscle(build_model(ill), "soleus_l").max_isometric_force_n == pytest.approx(1.74 / 2.64, abs=0.01)
+
+
+def test_varus_and_passive_limits_move_on_their_side() -> None:
+    ill = subject("knee_osteoarthritis", 1.0, "left")
+    healthy, changed = build_model(ill), pathologies.apply(build_model(ill), ill)
+    angle = {m: [j.parent_rotation_rad[0] for j in model.joints if j.name.startswith("knee")] for m, model in enumerate((healthy, changed))}
+    np.testing.assert_allclose(angle[0], [0.02, -0.02])
+    np.testing.assert_allclose(angle[1], [0.02, -0.11])
+    ill = subject("crouch", 1.0, "both")
+    healthy, changed = build_model(ill), pathologies.apply(build_model(ill), ill)
+    for before, after in zip(healthy.passive_moments, changed.passive_moments, strict=True):
+        moved = after.theta2_rad - before.theta2_rad
+        assert moved == pytest.approx(0.35 if before.coordinate.startswith("knee") else 0.0)
+
+
+@pytest.mark.parametrize("name", sorted(pathologies.tables()))
+def test_a_table_keeps_the_structure_of_the_problem(name: str) -> None:
+    """A compiled problem serves all: the same parameters, and both sides alike when both are affected."""
+    for side in pathologies.get(name).sides:
+        ill = subject(name, 0.7, side)
+        before = parameters(build_model(ill))
+        after = parameters(pathologies.apply(build_model(ill), ill))
+        assert list(before) == list(after) and before != after
+        changed = {path.split(".")[1][-2:] for path in before if before[path] != after[path]}
+        assert changed <= ({"_r", "_l"} if side == "both" or name == "hemiparesis" else {"_" + side[0]})
+    task = WalkingTask(1.2)
+    assert pathologies.apply_to_task(task, subject(name, 1.0, side)) != task
+    assert pathologies.apply_to_task(task, replace(subject(name, 1.0, side), severity=0.0)) == task
+
+
+def test_health_changes_nothing() -> None:
+    healthy = Subject("s")
+    model = build_model(healthy)
+    assert pathologies.apply(model, healthy) is model
+    with pytest.raises(InputError, match="no pathology 'hiccups'"):
+        pathologies.apply(model, subject("hiccups", 0.5, "left"))
+
+
+TABLE = """
+name: test
+title: Test
+description: For the tests.
+sides: [left]
+age_years: [20, 80]
+changes:
+  - parameter: max_isometric_force_n
+    muscles: [soleus]
+    factor_at_severity_1: 0.5
+    source: "modelling choice: for the tests"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("[soleus]", "[solaeus]", "no muscle 'solaeus'"),
+        ("max_isometric_force_n", "max_isometric_force", "parameter"),
+        ('    source: "modelling choice: for the tests"\n', "", "'source' is missing"),
+        ("factor_at_severity_1: 0.5", "factor: 0.5", "factor"),
+        ("factor_at_severity_1: 0.5", "factor_at_severity_1: 0.5\n    shift_at_severity_1: 1", "either"),
+        ("title: Test", "title: Test\ncolour: red", "unknown key 'colour'"),
+        ("sides: [left]", "sides: [port]", "sides"),
+    ],
+)
+def test_an_error_in_a_table_is_one_sentence(tmp_path: Path, old: str, new: str, told: str) -> None:
+    path = tmp_path / "test.yaml"
+    path.write_text(TABLE)
+    assert pathologies.load(path).name == "test"
+    path.write_text(TABLE.replace(old, new))
+    with pytest.raises(InputError, match=told) as error:
+        pathologies.load(path)
+    assert "\n" not in str(error.value) and "test.yaml" in str(error.value)

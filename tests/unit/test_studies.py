@@ -1,0 +1,133 @@
+"""Studies: errors in one sentence, a deterministic plan, a tree of near parents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synthgait.errors import InputError
+from synthgait.studies import STRIDE_TIME_LIMITS_S, Study
+
+GOOD = """
+name: test
+description: for the tests
+seed: 1
+groups:
+  - name: adults
+    subjects: 12
+    trials_per_subject: 3
+    age_years: [20, 80]
+    walking_speed_mps: [0.6, 1.6]
+    cadence_factor: [0.75, 1.25]
+    free_cadence: 0.25
+    task: {tracking_weight: [0.5, 1.5], contact_stiffness_factor: [0.5, 2.0]}
+  - name: stroke
+    pathology: hemiparesis
+    severities: [0.4, 0.8]
+    subjects: 4
+    walking_speed_mps: [0.8, 1.2]
+"""
+
+
+def load(tmp_path: Path, text: str = GOOD) -> Study:
+    path = tmp_path / "test.yaml"
+    path.write_text(text)
+    return Study.load(path)
+
+
+def test_the_same_study_gives_the_same_plan(tmp_path: Path) -> None:
+    one, two = load(tmp_path), load(tmp_path)
+    assert one.plan() == two.plan() and one.config_sha256 == two.config_sha256
+    other = load(tmp_path, GOOD.replace("seed: 1", "seed: 2"))
+    assert other.config_sha256 != one.config_sha256
+    seeds = [trial.seed for trial in one.plan()]
+    assert len(set(seeds)) == len(seeds) == 40
+
+
+def test_a_group_more_leaves_the_people_before_it_as_they_are(tmp_path: Path) -> None:
+    more = GOOD + "  - {name: old, subjects: 2, age_years: [70, 80], walking_speed_mps: [0.8, 1.0]}\n"
+    people = {t.subject.subject_id: t.subject for t in load(tmp_path, more).plan()}
+    assert all(people[t.subject.subject_id] == t.subject for t in load(tmp_path).plan())
+
+
+def test_every_parent_is_near_and_earlier(tmp_path: Path) -> None:
+    plan = load(tmp_path).plan()
+    place = {trial.trial_id: i for i, trial in enumerate(plan)}
+    assert [trial.parent for trial in plan].count(None) == 1 and plan[0].parent is None
+    steps = []
+    for trial in plan[1:]:
+        parent = plan[place[trial.parent]]
+        assert place[trial.parent] < place[trial.trial_id]
+        steps.append(abs(trial.task.walking_speed_mps - parent.task.walking_speed_mps))
+        if trial.subject.pathology == parent.subject.pathology:
+            assert trial.subject.affected_side == parent.subject.affected_side
+        else:
+            assert trial.subject.severity <= 0.4
+    assert np.median(steps) < 0.15
+
+
+def test_what_is_drawn_fills_what_was_declared(tmp_path: Path) -> None:
+    plan = load(tmp_path).plan()
+    healthy = [t for t in plan if t.subject.pathology == "none"]
+    speeds = np.array([t.task.walking_speed_mps for t in healthy])
+    assert 0.6 <= speeds.min() < 0.7 and 1.5 < speeds.max() <= 1.6
+    ages = sorted({t.subject.age_years for t in healthy})
+    assert len(ages) == 12 and ages[0] < 25 and ages[-1] > 75
+    factors = np.array([t.cadence_factor for t in healthy if t.cadence_factor is not None])
+    assert 0.1 < np.mean([t.cadence_factor is None for t in healthy]) < 0.45
+    assert 0.75 <= factors.min() < 0.85 and 1.15 < factors.max() <= 1.25
+    assert all(STRIDE_TIME_LIMITS_S[0] <= t.task.stride_time_s <= STRIDE_TIME_LIMITS_S[1] for t in healthy if t.task.stride_time_s)
+    known = [t for t in healthy if t.cadence_factor is not None]
+    correlation = np.corrcoef([t.task.walking_speed_mps for t in known], factors)[0, 1]
+    assert abs(correlation) < 0.5
+    stroke = [t for t in plan if t.subject.pathology == "hemiparesis"]
+    assert {(t.subject.severity, t.subject.affected_side) for t in stroke} == {(s, a) for s in (0.4, 0.8) for a in ("left", "right")}
+    assert not any(t.task.symmetric for t in stroke) and all(t.task.symmetric for t in healthy)
+    assert all(0.5 <= t.task.tracking_weight <= 1.5 for t in healthy)
+
+
+def test_the_model_of_a_trial_has_its_shoes(tmp_path: Path) -> None:
+    trial = load(tmp_path).plan()[0]
+    from synthgait.musculoskeletal import build_model
+
+    ratio = trial.model().contacts[0].stiffness_pa / build_model(trial.subject).contacts[0].stiffness_pa
+    assert ratio == pytest.approx(trial.contact_stiffness_factor) and ratio != 1.0
+    row = trial.row()
+    assert (
+        row["condition_contact_stiffness_factor"] == trial.contact_stiffness_factor
+        and row["status" if "status" in row else "seed"] is not None
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("seed: 1", "seed: 1\nsped: 3", "unknown key 'sped'"),
+        ("subjects: 12", "subjects: 12\n    heigth: 3", r"unknown key 'groups\.0\.heigth'"),
+        ("tracking_weight: [0.5, 1.5]", "traking_weight: 1", "traking_weight"),
+        ("[20, 80]", "[20, 300]", "age_years is .20, 300."),
+        ("[20, 80]", "[80, 20]", "age_years"),
+        ("hemiparesis", "hemiparises", "there is no pathology 'hemiparises'"),
+        ("severities: [0.4, 0.8]", "severities: [0.4, 8]", "severities"),
+        ("severities: [0.4, 0.8]", "severities: [0.4, 0.8]\n    sides: [both]", "does not occur on side 'both'"),
+        ("[0.6, 1.6]", "[0.6, 16]", "walking_speed_mps"),
+        ("    walking_speed_mps: [0.6, 1.6]\n", "", "either walking_speed_mps or froude_speed"),
+        ("seed: 1", "seed: one", "seed"),
+        ("seed: 1\n", "", "'seed' is missing"),
+        ("name: stroke", "name: adults", "same name"),
+        ("groups:", "groups: [", "not YAML"),
+    ],
+)
+def test_an_error_is_one_sentence_that_names_the_key(tmp_path: Path, old: str, new: str, told: str) -> None:
+    assert old in GOOD
+    with pytest.raises(InputError, match=told) as error:
+        load(tmp_path, GOOD.replace(old, new, 1))
+    assert "\n" not in str(error.value) and "test.yaml" in str(error.value)
+
+
+def test_a_study_that_is_not_there() -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        Study.load("nowhere.yaml")
+    assert Study.load("quick").name == "quick"

@@ -89,7 +89,7 @@ class GaitEstimator:
             "ensembles": {s: len(m) for s, m in self.networks.items()},
         }
         partial = target / (CONFIG_FILE + ".partial")
-        partial.write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
+        partial.write_text(json.dumps(config, indent=1) + "\n")
         partial.replace(target / CONFIG_FILE)
 
     @classmethod

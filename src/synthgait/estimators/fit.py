@@ -34,7 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "members": 2,
     "network": {"backbone": "cnn", "width": 32, "depth": 3},
     "steps": 500,
-    "batch": 256,
+    "batch": 128,
     "learning_rate": 0.004,
     "seed": 0,
 }

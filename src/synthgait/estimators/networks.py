@@ -60,6 +60,8 @@ class Recurrent(nn.Module):
 class Attention(nn.Module):
     """Self-attention with a learned bias per difference of phase, (B, W, S) -> (B, W, S)."""
 
+    difference: torch.Tensor
+
     def __init__(self, width: int, depth: int, samples: int, heads: int = 4) -> None:
         super().__init__()
         self.heads = heads
@@ -95,6 +97,17 @@ class StrideNetwork(nn.Module):
         channels, scalars, values, curves: their numbers; values or curves may be 0.
         samples: per cycle. backbone: one of ``BACKBONES``. width, depth: its size.
     """
+
+    channel_mean: torch.Tensor
+    channel_sd: torch.Tensor
+    scalar_mean: torch.Tensor
+    scalar_sd: torch.Tensor
+    value_mean: torch.Tensor
+    value_sd: torch.Tensor
+    curve_mean: torch.Tensor
+    curve_sd: torch.Tensor
+    value_calibration: torch.Tensor
+    curve_calibration: torch.Tensor
 
     def __init__(
         self, channels: int, scalars: int, values: int, curves: int, samples: int, *, backbone: str = "cnn", width: int = 32, depth: int = 3

@@ -10,23 +10,30 @@ wrote down the height. Each is drawn at random here, wider than any one data set
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 
-from synthgait.conventions import GRAVITY_MPS2, JOINT_ANGLES, SIDES
+from synthgait.conventions import GRAVITY_MPS2, IMU_CHANNELS, JOINT_ANGLES, SIDES
 from synthgait.errors import InputError
 from synthgait.estimators import tasks
 from synthgait.estimators.features import poses
 from synthgait.estimators.features.windows import CYCLE_SAMPLES, HARMONICS, Body, Windows
-from synthgait.kinematics import Skeleton, point_motion
-from synthgait.musculoskeletal import build_model
-from synthgait.subjects import Subject
+from synthgait.gait import coordinates_of, skeleton_of
+from synthgait.kinematics import point_motion
+from synthgait.sensors import IMU
 from synthgait.trials import Trials
+from synthgait.walks import Walks, walk
 
 _POSE_NAMES = tuple(f"{joint}_{side}" for side in SIDES for joint in ("hip", "shoulder", "knee", "ankle", "heel", "toe"))
+
+#: Of ``simulations/sensors``: what people in studies wear.
+_IMU_CLASSES = ("research", "consumer")
+_MOUNTINGS = ("taped", "strapped")
+_WALKS_AT_ONCE = 32  # of like stride time, so that none is much longer than it must be
 
 
 class Batch(NamedTuple):
@@ -100,9 +107,8 @@ def _missing(rng: np.random.Generator, kind: tasks.Sensor, size: int) -> np.ndar
     """Channels (B, C) to hide: heels, toes, shoulders and ankle angles, which many recordings lack."""
     hidden = np.zeros((size, len(kind.channels)), bool)
     for prefix, chance in (("heel_", 0.5), ("toe_", 0.5), ("shoulder_", 0.3), ("ankle_dorsiflexion_", 0.2)):
-        columns = [i for i, name in enumerate(kind.channels) if name.startswith(prefix)]
-        if columns:
-            hidden[np.ix_(rng.random(size) < chance, columns)] = True
+        columns = np.array([name.startswith(prefix) for name in kind.channels])
+        hidden |= (rng.random(size) < chance)[:, None] & columns
     return hidden
 
 
@@ -121,12 +127,18 @@ def sense(trials: Trials, sensor: str, rng: np.random.Generator, *, task: str, w
         if group not in chosen.signals:
             raise InputError(f"the data have no signal group {group!r}, which a fit of {task} needs")
     if sensor == "joint_angles":
-        windows = _angles(chosen, rng)
-    elif sensor.startswith("keypoints"):
-        windows = _poses(chosen, rng, flat=sensor == "keypoints_2d")
-    else:
-        raise InputError(f"sensor {sensor!r} cannot be sensed yet")
-    return assemble(sensor, task, chosen, windows)
+        return assemble(sensor, task, chosen, _angles(chosen, rng))
+    if sensor.startswith("keypoints"):
+        return assemble(sensor, task, chosen, _poses(chosen, rng, flat=sensor == "keypoints_2d"))
+    order = np.argsort(chosen.table["stride_time_s"].to_numpy(float), kind="stable")
+    walked, windows = [], []
+    for start in range(0, len(order), _WALKS_AT_ONCE):
+        part = chosen.select(order[start : start + _WALKS_AT_ONCE])
+        duration = max(strides, 3) * float(part.table["stride_time_s"].max())
+        continuous = walk(part, duration, rng)
+        walked.append(continuous.table)
+        windows += _imus(continuous, sensor, rng)
+    return assemble(sensor, task, Trials(pd.concat(walked, ignore_index=True)), windows)
 
 
 def assemble(sensor: str, task: str, trials: Trials, windows: list[Windows | None]) -> Examples:
@@ -137,7 +149,8 @@ def assemble(sensor: str, task: str, trials: Trials, windows: list[Windows | Non
             f"walking was found in {len(usable)} of {len(windows)} synthetic walks through {sensor}; the data cannot be walking strides"
         )
     kept = [w for w in windows if w is not None and len(w)]
-    truth = [trials.table.iloc[i].to_dict() for i in usable]
+    records = trials.table.to_dict("records")
+    truth = [{str(key): value for key, value in records[i].items()} for i in usable]
     count = [len(w) for w in kept]
     _, curve_names = tasks.task_outputs(task)
     if curve_names:
@@ -173,18 +186,6 @@ def random_body(row: Any, rng: np.random.Generator) -> Body:
     return Body(leg_length_m=float(row["leg_length_m"]) * error)
 
 
-def subject_of(row: Any) -> Subject:
-    """The virtual person of a table row, as far as the body's size goes."""
-    return Subject(
-        str(row["subject_id"]),
-        float(row["age_years"]),
-        str(row["sex"]),
-        float(row["height_m"]),
-        float(row["mass_kg"]),
-        float(row["leg_length_m"]),
-    )
-
-
 def _angles(trials: Trials, rng: np.random.Generator) -> list[Windows | None]:
     names = list(poses.ANGLE_CHANNELS)
     angles = trials.signals["joint_angles"][:, :, [JOINT_ANGLES.index(name) for name in names]].astype(float)
@@ -203,10 +204,9 @@ def _angles(trials: Trials, rng: np.random.Generator) -> list[Windows | None]:
 
 def _poses(trials: Trials, rng: np.random.Generator, *, flat: bool) -> list[Windows | None]:
     rows = trials.table.to_dict("records")
-    skeleton = Skeleton.of([build_model(subject_of(row)) for row in rows])
-    q = np.concatenate([trials.signals["pelvis"], trials.signals["joint_angles"]], axis=2).astype(float)
+    q = coordinates_of(trials)
     q[..., 3] = 0.0  # relative to the hips there is no progression
-    found = point_motion(skeleton, q, points=list(_POSE_NAMES))
+    found = point_motion(skeleton_of(trials), q, points=list(_POSE_NAMES))
     points = np.stack([found[name].position_m for name in _POSE_NAMES], axis=2)
     place = {name: i for i, name in enumerate(_POSE_NAMES)}
     out: list[Windows | None] = []
@@ -231,6 +231,33 @@ def _poses(trials: Trials, rng: np.random.Generator, *, flat: bool) -> list[Wind
         one = np.ones(1)
         out.append(poses.pose_windows(list(_POSE_NAMES), coefficients, float(row["stride_time_s"]) * one, 0 * one, one, body, flat=flat))
     return out
+
+
+def _imus(walks: Walks, sensor: str, rng: np.random.Generator) -> list[Windows | None]:
+    """Windows of every walk through randomly mounted IMUs."""
+    kind = tasks.sensor_named(sensor)
+    sided = kind.channels[0].endswith(("_r", "_l"))
+    placements = [f"{sensor}_{side}" for side in SIDES] if sided else [sensor]
+    # One person wears one kind of sensor; each is mounted its own way.
+    worn = str(rng.choice(_IMU_CLASSES)), str(rng.choice(_MOUNTINGS))
+    records = {placement: _imu(walks, placement, *worn, rng) for placement in placements}
+    samples = min(array.shape[1] for array in records.values())
+    out: list[Windows | None] = []
+    for i, row in enumerate(walks.table.to_dict("records")):
+        kept = placements if not sided or rng.random() > 0.25 else [placements[int(rng.integers(2))]]
+        signals = {f"{p}_{channel}": records[p][i, :samples, column] for p in kept for column, channel in enumerate(IMU_CHANNELS)}
+        try:
+            out.append(kind.featurise(signals, float(walks.sampling_rate_hz or 100.0), random_body(row, rng)))
+        except InputError:
+            out.append(None)
+    return out
+
+
+def _imu(walks: Walks, placement: str, sensor: str, mounting: str, rng: np.random.Generator) -> np.ndarray:
+    """(N, T, 6) of a sensor of that class, turned any way round."""
+    named = IMU(placement, sensor, mounting)
+    turned = IMU(placement, named.sensor, replace(named.mounting, any_orientation=True), sampling_rate_hz=walks.sampling_rate_hz)
+    return turned.record(walks, rng).signals[f"imu_{placement}"]
 
 
 def _curve_targets(trials: Trials) -> np.ndarray:

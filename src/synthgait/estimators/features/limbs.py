@@ -60,16 +60,15 @@ def featurise(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, body: 
     centre, period, score = centre[keep], period[keep], score[keep]
     cycles = np.zeros((len(centre), len(CHANNELS), w.CYCLE_SAMPLES), np.float32)
     present = np.zeros(len(CHANNELS), bool)
-    ranges = {}
+    ranges: dict[str, np.ndarray] = {}
     for side, one in values.items():
         channels, ranges[side] = _sagittal(one, centre, period, body)
         start = SIDES.index(side) * len(_PER_SIDE)
         cycles[:, start : start + len(_PER_SIDE)] = channels
         present[start : start + len(_PER_SIDE)] = True
-    opening = np.mean(list(ranges.values()), axis=0)
+    opening: np.ndarray = np.mean(list(ranges.values()), axis=0)
     base = np.nanmean([b[keep] for b in bases], axis=0) if bases else np.log(4.0 * np.sin(np.clip(opening, 0.05, 2.5) / 2.0))
-    both = [ranges.get(side, opening) for side in SIDES]
-    scalars = w.common_scalars(period, base, body, *both)
+    scalars = w.common_scalars(period, base, body, *(ranges.get(side, opening) for side in SIDES))
     return w.Windows(cycles, present, scalars, base, period, centre, score, body)
 
 

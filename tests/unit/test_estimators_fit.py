@@ -1,0 +1,221 @@
+"""Fits: they learn, they are the same twice, they save and load, and they open nothing real."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from analytic_walker import analytic_population
+from synthgait.errors import InputError
+from synthgait.estimators import GaitEstimator, fit, read_recipe, tasks
+from synthgait.estimators.fit import RECIPES
+from synthgait.estimators.predict import contact_phase
+from synthgait.estimators.sense import sense
+from synthgait.sensors import IMU, Mounting
+from synthgait.trials import Trials
+from synthgait.walks import walk
+
+SMALL = {
+    "members": 1,
+    "walks": 100,
+    "strides_per_walk": 4,
+    "steps": 120,
+    "batch": 48,
+    "network": {"backbone": "cnn", "width": 24, "depth": 2},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def people() -> Trials:
+    return analytic_population(80, seed=3)
+
+
+@pytest.fixture(scope="module")
+def estimator(people: Trials) -> GaitEstimator:
+    return fit({"task": "gait_parameters", "sensors": ["lower_back", "joint_angles", "keypoints_3d"], **SMALL}, people)
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Trials:
+    walks = walk(analytic_population(12, seed=77), 10.0, np.random.default_rng(5))
+    return IMU("lower_back", mounting=Mounting(any_orientation=True)).record(walks, np.random.default_rng(6))
+
+
+def test_new_people_are_estimated(estimator: GaitEstimator, recorded: Trials) -> None:
+    speed, time = [], []
+    for i, row in enumerate(recorded.table.to_dict("records")):
+        channels = {name: recorded.signals["imu_lower_back"][i, :, k] for k, name in enumerate(recorded.channels["imu_lower_back"])}
+        found = estimator.predict(channels, sampling_rate_hz=100.0, height_m=row["height_m"])
+        assert found["walking_speed_mps"] == pytest.approx(found["stride_length_m"] / found["stride_time_s"], rel=0.02)
+        low, high = found["intervals"]["walking_speed_mps"]
+        assert low < found["walking_speed_mps"] < high
+        assert len(found["strides"]["time_s"]) == found["n_strides"] > 3
+        speed.append(found["walking_speed_mps"] - row["walking_speed_mps"])
+        time.append(found["step_time_s"] - row["stride_time_s"] / 2)
+    assert np.mean(np.abs(speed)) < 0.12  # the spread of these people's speeds is 0.3 m/s
+    assert np.mean(np.abs(time)) < 0.005
+
+
+def test_the_correction_is_worth_it(estimator: GaitEstimator) -> None:
+    for sensor, errors in estimator.config["held_out_errors"].items():
+        assert errors["walking_speed_mae_mps"] < errors["uncorrected_walking_speed_mae_mps"], sensor
+
+
+def test_array_and_mapping_agree(estimator: GaitEstimator, recorded: Trials) -> None:
+    array = recorded.signals["imu_lower_back"][0].astype(float)
+    channels = dict(zip(recorded.channels["imu_lower_back"], array.T, strict=True)) | {"time_s": np.arange(len(array)) / 100}
+    one = estimator.predict(array, sensor="lower_back", sampling_rate_hz=100.0)
+    assert one["walking_speed_mps"] == estimator.predict(channels)["walking_speed_mps"]
+    with pytest.raises(InputError, match="shape"):
+        estimator.predict(array[:, :3], sensor="lower_back", sampling_rate_hz=100.0)
+    with pytest.raises(InputError, match="not fitted"):
+        estimator.predict(array, sensor="foot", sampling_rate_hz=100.0)
+    with pytest.raises(InputError, match="unknown"):
+        estimator.predict(array, sensor="nose", sampling_rate_hz=100.0)
+    with pytest.raises(InputError, match="sampling_rate_hz"):
+        estimator.predict(array, sensor="lower_back")
+
+
+def test_save_and_load_round_trip(estimator: GaitEstimator, recorded: Trials, tmp_path: Path) -> None:
+    estimator.save(tmp_path / "e")
+    loaded = GaitEstimator.load(tmp_path / "e")
+    array = recorded.signals["imu_lower_back"][1].astype(float)
+    ask = {"sensor": "lower_back", "sampling_rate_hz": 100.0}
+    assert loaded.predict(array, **ask) == estimator.predict(array, **ask)
+    assert loaded.sensors == estimator.sensors and loaded.config["held_out_errors"] == estimator.config["held_out_errors"]
+    config = json.loads((tmp_path / "e" / "config.json").read_text())
+    (tmp_path / "e" / "config.json").write_text(json.dumps(config | {"estimator_version": "0"}))
+    with pytest.raises(InputError, match="version '0'"):
+        GaitEstimator.load(tmp_path / "e")
+    (tmp_path / "e" / "config.json").write_text(json.dumps(config))
+    weights = tmp_path / "e" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(InputError, match="broken"):
+        GaitEstimator.load(tmp_path / "e")
+    with pytest.raises(InputError, match="saved to"):
+        GaitEstimator.load(tmp_path / "nowhere")
+
+
+def test_same_seed_same_weights(people: Trials) -> None:
+    recipe = {"task": "gait_parameters", "sensors": ["thigh"], **SMALL, "walks": 16, "steps": 5}
+    one, two, other = fit(recipe, people), fit(recipe, people), fit(recipe, people, seed=1)
+    states = [e.networks["thigh"][0].state_dict() for e in (one, two, other)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert not all(torch.equal(states[0][name], states[2][name]) for name in states[0])
+
+
+@pytest.mark.parametrize("sensor", sorted(tasks.SENSORS))
+def test_mirroring_twice_is_identity_and_every_sensor_senses(sensor: str, people: Trials) -> None:
+    kind = tasks.sensor_named(sensor)
+    index = np.arange(len(kind.channels))
+    assert np.array_equal(kind.mirror[kind.mirror], index)
+    assert np.array_equal(kind.mirror_sign * kind.mirror_sign[kind.mirror], np.ones(len(index)))
+    examples = sense(people, sensor, np.random.default_rng(0), task="gait_parameters", walks=8, strides=4)
+    batch = examples.batch(np.random.default_rng(1), 16)
+    assert batch.cycles.shape == (16, len(kind.channels), examples.cycles.shape[2]) and bool(torch.isfinite(batch.cycles).all())
+    assert np.isfinite(examples.values).all() and np.isfinite(examples.scalars).all()
+
+
+def test_muscles_follow_the_cycle(people: Trials) -> None:
+    muscles = fit({"task": "muscle_activation", "sensors": ["joint_angles"], **SMALL, "strides_per_walk": 1}, people)
+    new = analytic_population(1, seed=9)
+    angles = {name: np.roll(new.signals["joint_angles"][0, :, k], 37).astype(float) for k, name in enumerate(new.channels["joint_angles"])}
+    found = muscles.predict(angles, sensor="joint_angles", stride_time_s=float(new.table["stride_time_s"][0]))
+    for name in ("soleus_r", "soleus_l", "tibialis_anterior_r"):
+        truth = new.channel(name)[0]
+        own = truth if name.endswith("_r") else np.roll(truth, -50)
+        assert np.corrcoef(found["activation"][name], own)[0, 1] > 0.97, name
+    assert set(found["emg"]) >= {"soleus_r", "gluteus_medius_l"}
+
+
+def test_contact_is_where_the_force_begins() -> None:
+    phase = np.arange(32) / 32
+    force = np.clip(np.sin(2 * np.pi * (phase - 0.3) / 1.2), 0, None) * (((phase - 0.3) % 1.0) < 0.6)
+    assert contact_phase(force) == pytest.approx(0.3, abs=0.04)
+
+
+def test_bad_recipes_and_data_are_named(people: Trials) -> None:
+    for recipe, message in (
+        ("nothing", "no recipe"), ({"task": "taste"}, "taste"), ({"speed": 1}, "unknown key 'speed'"), ({"sensors": ["nose"]}, "nose"),
+        ({"network": {"backbone": "mlp"}}, "mlp"), ({"steps": 0}, "steps"), ({"network": {"layers": 3}}, "backbone"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=message):
+            read_recipe(recipe)
+    with pytest.raises(InputError, match="people"):
+        fit({"sensors": ["joint_angles"], **SMALL}, people.select([0]))
+    real = people.select([0, 1, 2])
+    real.kind = "recording"
+    with pytest.raises(InputError, match="kind 'recording'"):
+        fit({"sensors": ["joint_angles"], **SMALL}, real)
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda p: p.stem)
+def test_shipped_recipes_load(path: Path) -> None:
+    assert read_recipe(path.stem)["task"] in tasks.TASKS
+
+
+_AUDITED = """
+import sys
+opened = []
+def hook(event, arguments):
+    if event == "open" and isinstance(arguments[0], (str, bytes)):
+        opened.append(arguments[0] if isinstance(arguments[0], str) else arguments[0].decode())
+sys.addaudithook(hook)
+import torch
+torch.set_num_threads(1)
+from pathlib import Path
+from synthgait.estimators import fit
+data, canary = sys.argv[1:3]
+fit({"task": "gait_parameters", "sensors": ["lower_back", "foot", "keypoints_2d", "joint_angles"], "walks": 16, "strides_per_walk": 4,
+     "steps": 3, "members": 1, "batch": 8}, data)
+print("\\n".join(str(Path(name).resolve()) for name in opened))
+print("MODULES", *(name for name in sys.modules if name.startswith("synthgait.")))
+open(canary).close()
+print("SEEN", opened[-1])
+"""
+
+
+def test_no_real_recording_is_opened_during_a_fit(people: Trials, tmp_path: Path) -> None:
+    """Files opened during a fit lie in the package, its declarations, the interpreter or are the data;
+    the environment points at a real folder, and neither it nor the adapters are touched.
+    """
+    from synthgait import storage
+
+    data = tmp_path / "strides.h5"
+    storage.write(people, data)
+    folder = tmp_path / "recordings" / "voisard_healthy_imu"
+    folder.mkdir(parents=True)
+    canary = folder / "person_lb.txt"
+    canary.write_text("real")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", _AUDITED, str(data), str(canary)],
+        env={"PATH": "/usr/bin:/bin", "SYNTHGAIT_RECORDINGS": str(folder.parent), "OMP_NUM_THREADS": "1", "PYTHONPATH": ":".join(sys.path), "TMPDIR": str(scratch)},
+        capture_output=True, text=True, cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    *opened, modules, seen = done.stdout.splitlines()
+    assert seen == f"SEEN {canary}"  # the hook would have told
+    assert not [name for name in opened if Path(name).is_relative_to(folder.parent.resolve())]
+    package = Path(tasks.__file__).resolve().parents[3]
+    allowed = (sys.prefix, sys.base_prefix, str(package), "/proc", "/sys", "/etc", "/usr", "/dev", str(scratch))
+    assert {name for name in opened if not name.startswith(allowed)} <= {str(data.resolve()), str(tmp_path.resolve())}
+    assert str(data.resolve()) in opened
+    outside = ("synthgait.recordings", "synthgait.validate", "synthgait.simulate", "synthgait.generators")
+    assert not [name for name in modules.split() if name.startswith(outside)]

@@ -520,9 +520,9 @@ def _leg_muscles(side: str, subject: Subject, scales: _Scales) -> list[Muscle]:
 
 
 def _foot_contacts(side: str, scales: _Scales, mass: float) -> list[Contact]:
-    # Stiffness so that bodies of another size sink in by the same fraction of their length: a soft
-    # heel and shoe, 0.3 MPa for the generic person.
-    stiffness = 0.3e6 * mass / scales.foot**2
+    # Stiffness so that bodies of another size sink in by the same fraction of their length: 2 MPa for
+    # the generic person, where heel pad and shoe give about 2 cm under one body weight.
+    stiffness = 2.0e6 * mass / scales.foot**2
     return [
         Contact(
             f"{name}_{side}",

@@ -30,7 +30,8 @@ class WalkingTask:
         excitation_weight, activation_weight, acceleration_weight, lumbar_weight, tracking_weight,
         trunk_weight: weights of the cost terms (see ``simulate.problem``); tracking_weight pulls
             towards normative joint angles and 0 is purely predictive.
-        trunk_lean_rad: forward lean that the trunk is held to.
+        trunk_lean_rad: forward lean that the trunk is held to, from the model's zero pose, in which the
+            trunk's mass lies 7 cm behind the hips (0.14 rad puts it over them).
         slope: ground inclination as rise over run.
         minimum_step_width_m: least lateral distance between the two feet.
         stride_time_bounds_s: limits of a free stride time.
@@ -46,9 +47,9 @@ class WalkingTask:
     lumbar_weight: float = 1.0
     tracking_weight: float = 1.0
     trunk_weight: float = 1.0
-    trunk_lean_rad: float = 0.0
+    trunk_lean_rad: float = 0.14
     slope: float = 0.0
-    minimum_step_width_m: float = 0.08
+    minimum_step_width_m: float = 0.10
     stride_time_bounds_s: tuple[float, float] = (0.5, 3.0)
 
     def as_dict(self) -> dict[str, Any]:

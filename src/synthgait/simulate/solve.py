@@ -1,0 +1,279 @@
+"""Solve one walking problem: first guess or warm start, IPOPT, and the stride that comes out.
+
+In: a body, a ``WalkingTask`` and, where there is one, the solution of a neighbour. Out: a
+``WalkingSolution`` over the whole stride. Loads casadi: run it in a process without opensim.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+
+import casadi as ca
+import numpy as np
+
+from synthgait.conventions import GRAVITY_MPS2, mirror_name
+from synthgait.errors import InputError
+from synthgait.musculoskeletal import MusculoskeletalModel, map_numbers, parameters
+from synthgait.simulate.normative import periodic_derivative, reference_angle, reference_ground_reaction, typical_cadence_spm
+from synthgait.simulate.problem import TASK, Layout, WalkingProblem
+from synthgait.simulate.task import WalkingSolution, WalkingTask
+
+_IPOPT = {
+    "max_iter": 600,
+    "tol": 1e-4,
+    "constr_viol_tol": 1e-7,
+    "dual_inf_tol": 1e-2,
+    "compl_inf_tol": 1e-4,
+    "acceptable_iter": 0,
+    "mu_strategy": "adaptive",
+    "linear_solver": "mumps",
+    "mumps_pivot_order": 5,
+    "nlp_scaling_method": "none",
+    "print_level": 0,
+    "sb": "yes",
+}
+# Warm starts begin close to the barrier's end.
+_WARM = {"mu_strategy": "monotone", "mu_init": 1e-3, "bound_push": 1e-4, "bound_frac": 1e-4}
+
+
+def _structure(model: MusculoskeletalModel) -> MusculoskeletalModel:
+    """The model with every parameter set to 1: equal for all bodies of one structure."""
+    free = set(parameters(model))
+    from dataclasses import replace
+
+    generic = map_numbers(model, lambda path, value: 1.0 if path in free else value)
+    return replace(generic, name="", landmarks=())
+
+
+@lru_cache(maxsize=4)
+def _problem(structure: MusculoskeletalModel, intervals: int, symmetric: bool) -> WalkingProblem:
+    return WalkingProblem(structure, intervals, symmetric)
+
+
+@lru_cache(maxsize=8)
+def _solver(structure: MusculoskeletalModel, intervals: int, symmetric: bool, warm: bool, options: tuple = ()) -> ca.Function:
+    problem = _problem(structure, intervals, symmetric)
+    ipopt = dict(_IPOPT) | (_WARM if warm else {}) | dict(options)
+    derivatives = {"grad_f": problem._gradient, "jac_g": problem._jacobian, "hess_lag": problem._hessian}
+    return ca.nlpsol("walk", "ipopt", problem.nlp, {**derivatives, "ipopt": ipopt, "print_time": False, "error_on_fail": False})
+
+
+def solve_walking(
+    model: MusculoskeletalModel, task: WalkingTask, guess: WalkingSolution | None = None, options: dict | None = None
+) -> WalkingSolution:
+    """Find the walk of least cost.
+
+    Args:
+        model: the body; both sides equal when ``task.symmetric``.
+        guess: a neighbour's solution for a body of the same structure; None starts from textbook curves.
+        options: IPOPT options that replace the defaults.
+
+    Raises:
+        InputError: a symmetric task for a body whose sides differ.
+    """
+    if task.symmetric and not _is_symmetric(model):
+        raise InputError("the task is symmetric but the body's sides differ; set symmetric to false")
+    started = time.perf_counter()
+    intervals = task.intervals if task.symmetric else 2 * task.intervals
+    structure = _structure(model)
+    problem = _problem(structure, intervals, task.symmetric)
+    layout = problem.layout
+    phases = problem.fraction * np.arange(intervals) / intervals
+    reference = _reference(model, task, phases)
+    p = np.concatenate([list(parameters(model).values()), _task_values(task), reference.T.ravel()])
+    nodes, stride_time = _textbook_guess(problem, p, reference, model, task) if guess is None else _from_solution(guess, layout, phases, task)
+    lower, upper = _bounds(model, layout, intervals)
+    fixed = task.stride_time_s
+    low_time, high_time = (fixed, fixed) if fixed else task.stride_time_bounds_s
+    if fixed:
+        stride_time = fixed
+    low_g, high_g = _constraint_bounds(problem, task, model)
+    solver = _solver(structure, intervals, task.symmetric, guess is not None, tuple(sorted((options or {}).items())))
+    result = solver(
+        x0=np.append((nodes / layout.scale).ravel(), stride_time),
+        p=p,
+        lbx=np.append(lower.ravel(), low_time),
+        ubx=np.append(upper.ravel(), high_time),
+        lbg=low_g,
+        ubg=high_g,
+    )
+    stats = solver.stats()
+    x = np.array(result["x"]).ravel()
+    nodes = x[:-1].reshape(intervals, layout.size) * layout.scale
+    ok = bool(stats["success"]) and stats["return_status"] == "Solve_Succeeded"
+    return _solution(
+        problem,
+        p,
+        nodes,
+        float(x[-1]),
+        task,
+        status="ok" if ok else "not_converged",
+        message="" if ok else f"IPOPT stopped after {stats['iter_count']} iterations: {stats['return_status']}",
+        iterations=int(stats["iter_count"]),
+        cost=float(result["f"]),
+        wall_s=time.perf_counter() - started,
+    )
+
+
+def leg_length_m(model: MusculoskeletalModel) -> float:
+    """Hip to ankle of the right leg along the joints' offsets."""
+    return -sum(j.parent_translation_m[1] - j.child_translation_m[1] for j in model.joints if j.name in ("knee_r", "ankle_r"))
+
+
+def _reference(model: MusculoskeletalModel, task: WalkingTask, phases: np.ndarray) -> np.ndarray:
+    """Reference angles and ground reaction of every node, (D + 6, K)."""
+    angles = [reference_angle(c, phases) for c in model.coordinates]
+    speed = task.walking_speed_mps / np.sqrt(GRAVITY_MPS2 * 1.1 * leg_length_m(model))
+    right, left = (reference_ground_reaction(speed, phases + shift).T for shift in (0.0, 0.5))
+    return np.vstack([*angles, right, left * np.array([[1.0], [1.0], [-1.0]])])
+
+
+def _is_symmetric(model: MusculoskeletalModel) -> bool:
+    """Whether every number of a right-side part equals its left twin's (lateral signs aside)."""
+    values = parameters(model)
+
+    def twin(path: str) -> str:
+        return ".".join(mirror_name(part) for part in path.split("."))
+
+    return all(np.isclose(abs(values[path]), abs(values[twin(path)]), rtol=1e-9) for path in values if twin(path) in values)
+
+
+def _task_values(task: WalkingTask) -> list[float]:
+    angle = np.arctan(task.slope)
+    values = task.as_dict() | {"gravity_x_mps2": -GRAVITY_MPS2 * np.sin(angle), "gravity_y_mps2": -GRAVITY_MPS2 * np.cos(angle)}
+    return [float(values[name]) for name in TASK]
+
+
+def _bounds(model: MusculoskeletalModel, layout: Layout, intervals: int) -> tuple[np.ndarray, np.ndarray]:
+    lower, upper = np.empty(layout.size), np.empty(layout.size)
+    ranges = np.array([model.joint_range(c) for c in model.coordinates])
+    limits = {"v": (-30.0, 30.0), "a": (-1000.0, 1000.0), "act": (0.01, 1.0), "exc": (0.01, 1.0), "ten": (0.0, 1.5), "rate": (-50.0, 50.0)}
+    lower[layout.slices["q"]], upper[layout.slices["q"]] = ranges.T
+    for name, (low, high) in (limits | {"lum": (-1.0, 1.0)}).items():
+        lower[layout.slices[name]], upper[layout.slices[name]] = low, high
+    lower, upper = np.tile(lower / layout.scale, (intervals, 1)), np.tile(upper / layout.scale, (intervals, 1))
+    tx = model.coordinates.index("pelvis_tx")
+    lower[0, tx] = upper[0, tx] = 0.0
+    return lower, upper
+
+
+def _constraint_bounds(problem: WalkingProblem, task: WalkingTask, model: MusculoskeletalModel) -> tuple[np.ndarray, np.ndarray]:
+    low, high = np.zeros(problem.n_constraints), np.zeros(problem.n_constraints)
+    if problem.n_gaps:
+        # foot, toe and knee: the big toes point inwards of the ankles, the knees are closer than the hips
+        width = task.minimum_step_width_m
+        low[-3:] = width, width - 0.04, 0.75 * width
+        high[-3:] = np.inf
+    defects = np.zeros(problem.n_defects * problem.intervals)
+    return np.concatenate([np.tile(low, problem.intervals), defects]), np.concatenate([np.tile(high, problem.intervals), defects])
+
+
+def _textbook_guess(problem: WalkingProblem, p: np.ndarray, reference: np.ndarray, model: MusculoskeletalModel, task: WalkingTask):
+    """Nodes (K, size) in physical units and a stride time, from textbook joint angles."""
+    layout, k = problem.layout, problem.intervals
+    names = list(model.coordinates)
+    height = leg_length_m(model) / 0.475
+    stride_time = task.stride_time_s or float(np.clip(120.0 / typical_cadence_spm(task.walking_speed_mps, height), *task.stride_time_bounds_s))
+    nodes = np.zeros((k, layout.size))
+    nodes[:, layout.slices["act"]] = nodes[:, layout.slices["exc"]] = 0.05
+    nodes[:, layout.slices["ten"]] = 0.1
+    q = reference[: len(names)].T.copy()
+    nodes[:, layout.slices["q"]] = q
+    # Stand on the lowest sphere of each instant, then keep the slow part of that height.
+    heights = _lowest_point(problem, p, nodes)
+    full = np.tile(-heights, 2) if problem.symmetric else -heights
+    spectrum = np.fft.rfft(full)
+    spectrum[3:] = 0
+    q[:, names.index("pelvis_ty")] = np.fft.irfft(spectrum, len(full))[:k] - 0.004
+    nodes[:, layout.slices["q"]] = q
+    index, sign = layout.mirror(problem.template)
+    whole = np.vstack([q, (nodes[:, index] * sign)[:, layout.slices["q"]]]) if problem.symmetric else q
+    speeds = periodic_derivative(whole, stride_time)
+    nodes[:, layout.slices["a"]] = periodic_derivative(speeds, stride_time)[:k]
+    speeds[:, names.index("pelvis_tx")] += task.walking_speed_mps
+    nodes[:, layout.slices["v"]] = speeds[:k]
+    return nodes, stride_time
+
+
+def _lowest_point(problem: WalkingProblem, p: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+    """Height in m of the lowest sphere's bottom at every node, (K,); the contact point lies half as deep."""
+    points = np.array(problem.outputs.map(problem.intervals)(*_node_arguments(problem, p, nodes))[3])
+    return 2.0 * points[1].reshape(problem.intervals, -1).min(axis=1)
+
+
+def _node_arguments(problem: WalkingProblem, p: np.ndarray, nodes: np.ndarray):
+    k, n_body = problem.intervals, len(problem.parameter_names)
+    reference = p[n_body + len(TASK) :].reshape(k, -1).T
+    tile = [np.tile(part[:, None], (1, k)) for part in (p[:n_body], p[n_body : n_body + len(TASK)])]
+    return (nodes / problem.layout.scale).T, reference, *tile
+
+
+def _from_solution(guess: WalkingSolution, layout: Layout, phases: np.ndarray, task: WalkingTask) -> tuple[np.ndarray, float]:
+    """Nodes at the phases, taken over from a stride of any mesh; forward motion is shifted to the new speed."""
+    nodes = np.empty((len(phases), layout.size))
+    at = guess.time_s / guess.stride_time_s
+    speed = (guess.coordinates[-1, 3] - guess.coordinates[0, 3]) / guess.stride_time_s
+    q, v = guess.coordinates.copy(), guess.speeds.copy()
+    q[:, 3] -= guess.time_s * speed
+    v[:, 3] += task.walking_speed_mps - speed
+    groups = {
+        "q": q,
+        "v": v,
+        "a": guess.accelerations,
+        "act": guess.activation,
+        "exc": guess.excitation,
+        "ten": guess.tendon_force[:, list(layout.compliant)],
+        "rate": guess.tendon_force_rate[:, list(layout.compliant)],
+        "lum": guess.actuator_control,
+    }
+    for name, values in groups.items():
+        nodes[:, layout.slices[name]] = np.stack([np.interp(phases, at, column) for column in values.T], axis=1)
+    return nodes, guess.stride_time_s
+
+
+def _solution(problem: WalkingProblem, p: np.ndarray, nodes: np.ndarray, stride_time: float, task: WalkingTask, **facts) -> WalkingSolution:
+    """The whole stride: the half stride and its mirror image, or the whole one, closed at the end."""
+    layout, model, k = problem.layout, problem.template, problem.intervals
+    index, sign = layout.mirror(model)
+    results = problem.outputs.map(k)(*_node_arguments(problem, p, nodes))
+    moment, force = (np.array(r).T for r in results[:2])
+    contact = [np.moveaxis(np.array(r).reshape(3, k, -1), 0, 2) for r in results[2:4]]  # (K, S, 3)
+    time_s = np.linspace(0.0, stride_time, (2 * k if problem.symmetric else k) + 1)
+    if problem.symmetric:
+        d = len(model.coordinates)
+        names = [c.name for c in model.contacts]
+        swap = [names.index(mirror_name(n)) for n in names]
+        muscles = [m.name for m in model.muscles]
+        other = [muscles.index(mirror_name(n)) for n in muscles]
+        nodes = np.vstack([nodes, nodes[:, index] * sign])
+        moment = np.vstack([moment, (moment[:, index[:d]] * sign[:d])])
+        force = np.vstack([force, force[:, other]])
+        contact = [np.concatenate([c, c[:, swap] * np.array([1.0, 1.0, -1.0])]) for c in contact]
+    nodes, moment, force, contact_force, contact_point = (np.concatenate([v, v[:1]]) for v in (nodes, moment, force, *contact))
+    forward = task.walking_speed_mps * time_s
+    q = nodes[:, layout.slices["q"]].copy()
+    q[:, list(model.coordinates).index("pelvis_tx")] += forward
+    # contact points came from nodes without the steady progression
+    contact_point = contact_point.copy()
+    contact_point[:, :, 0] += forward[:, None]
+    tendon, rate = np.zeros((len(nodes), len(model.muscles))), np.zeros((len(nodes), len(model.muscles)))
+    tendon[:, list(layout.compliant)] = nodes[:, layout.slices["ten"]]
+    rate[:, list(layout.compliant)] = nodes[:, layout.slices["rate"]]
+    return WalkingSolution(
+        stride_time_s=stride_time,
+        time_s=time_s,
+        coordinates=q,
+        speeds=nodes[:, layout.slices["v"]],
+        accelerations=nodes[:, layout.slices["a"]],
+        activation=nodes[:, layout.slices["act"]],
+        excitation=nodes[:, layout.slices["exc"]],
+        tendon_force=tendon,
+        tendon_force_rate=rate,
+        muscle_force=force,
+        actuator_control=nodes[:, layout.slices["lum"]],
+        contact_force=contact_force,
+        contact_point=contact_point,
+        joint_moment=moment,
+        **facts,
+    )

@@ -251,7 +251,8 @@ def _check_imu(recording: Recording) -> None:
             unit = "in g or without gravity" if middle < 0.2 * GRAVITY_MPS2 else "in another unit"
             raise InputError(
                 f"the acceleration of {placement} in recording {recording.name} reads {middle:.3g} "
-                f"{'in the median' if trunk else 'while it rotates least'}, where 9.8 m/s^2 with gravity is expected; it seems to be {unit}, so convert it"
+                f"{'in the median' if trunk else 'while it rotates least'}, where 9.8 m/s^2 with gravity is expected; "
+                f"it seems to be {unit}, so convert it"
             )
         fast = float(np.percentile(speed, 99))
         limit = 20.0 if trunk else 30.0

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,28 @@ def test_killed_ten_times_and_resumed_it_gives_the_same_bytes(undisturbed: Path,
     (units / "small_00002.h5").write_bytes((units / "small_00002.h5").read_bytes()[:5000])
     packed = sweep.run(study, tmp_path / "run", progress=False, steps=STEPS)
     assert packed.read_bytes() == undisturbed.read_bytes()
+
+
+def test_a_running_scheduler_is_used_and_a_killed_dask_worker_loses_nothing(undisturbed: Path, study: Study, tmp_path: Path) -> None:
+    import dask
+    from distributed import Client, LocalCluster
+
+    environment = {"PYTHONPATH": os.pathsep.join([str(STANDINS), *sys.path]), "STANDIN_SECONDS": "0.3"}
+    with (
+        dask.config.set({"distributed.nanny.environ": environment}),
+        LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster,
+        Client(cluster) as client,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        pids = list(client.run(os.getpid).values())
+        packed = thread.submit(sweep.run, study, tmp_path / "run", 1, cluster.scheduler_address, False, STEPS)
+        deadline = time.monotonic() + 60
+        while len(list((tmp_path / "run").glob("units/*.h5"))) < 4 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(pids[0], signal.SIGKILL)
+        assert packed.result(timeout=120).read_bytes() == undisturbed.read_bytes()
+    with pytest.raises(InputError, match="no dask scheduler answers"):
+        sweep.run(study, tmp_path / "other", scheduler="tcp://127.0.0.1:9", progress=False, steps=STEPS)
 
 
 def test_a_folder_of_another_configuration_is_refused(study: Study, undisturbed: Path, tmp_path: Path) -> None:

@@ -284,7 +284,7 @@ def _executor(n_workers: int, scheduler: str | None) -> Iterator[tuple[Callable[
             capacity = n_workers
         else:
             try:
-                client = stack.enter_context(Client(scheduler, timeout="20s"))
+                client = stack.enter_context(Client(scheduler, timeout="5s"))
             except OSError as error:
                 raise InputError(f"no dask scheduler answers at {scheduler}; start one there or leave --scheduler out") from error
             capacity = 2 * max(1, sum(client.nthreads().values()))

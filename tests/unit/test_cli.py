@@ -1,0 +1,115 @@
+"""The command line: one sentence and exit code 2 for bad input, figures by machine, nothing written over."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from synthgait import cli, storage
+from synthgait.conventions import SIGNAL_GROUPS
+from synthgait.trials import Trials
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """Exit code of the console script's entry point, in this process."""
+    monkeypatch.setattr(sys, "argv", ["synthgait", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    return int(end.value.code or 0)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    table = pd.DataFrame({"trial_id": list("abcdef"), "subject_id": list("uvwxyz"), "pathology": "none", "status": "ok"})
+    signal = np.ones((6, 5, len(SIGNAL_GROUPS["pelvis"].channels)), np.float32)
+    storage.write(Trials(table, {"pelvis": signal}), tmp_path / "data.h5")
+    return tmp_path / "data.h5"
+
+
+def test_bad_input_is_one_sentence_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path
+) -> None:
+    study = tmp_path / "bad.yaml"
+    study.write_text("name: bad\nsed: 1\n")
+    cut = tmp_path / "cut.h5"
+    cut.write_bytes(data.read_bytes()[:5000])
+    for arguments in (
+        ("simulate", study),
+        ("simulate", tmp_path / "none.yaml"),
+        ("inspect", tmp_path / "none.h5"),
+        ("pack", cut, "-o", tmp_path / "out.h5"),
+        ("copy", "nothing"),
+        ("release", tmp_path / "folder"),
+        ("release", tmp_path, "--verify"),
+    ):
+        before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+        assert run(monkeypatch, *arguments) == 2
+        told = capsys.readouterr()
+        assert told.err.startswith("synthgait: ") and told.err.count("\n") == 1 and "Traceback" not in told.err
+        assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_inspect_writes_figures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path) -> None:
+    assert run(monkeypatch, "inspect", data, "--json", "-") == 0
+    told = json.loads(capsys.readouterr().out)
+    expected = {"kind": "seed", "format_version": "1.0", "n_trials": 6, "n_ok": 6, "n_subjects": 6, "by_pathology": {"none": 6}}
+    assert told | expected == told
+    cut = tmp_path / "cut.h5"
+    cut.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
+    assert run(monkeypatch, "inspect", cut, "--json", tmp_path / "told.json") == 1
+    told = json.loads((tmp_path / "told.json").read_text())
+    assert told["kind"] == "broken" and "cut.h5" in told["problem"] and told["n_trials"] == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut", b"\x89HDF\r\n\x1a\n", b"groups: [", b"nothing of ours"])
+def test_inspect_tells_broken_files(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "file.yaml"
+    path.write_bytes(content)
+    assert run(monkeypatch, "inspect", path) == 1
+    assert "broken" in capsys.readouterr().out
+
+
+def test_inspect_tells_folders(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    weights = tmp_path / "weights.safetensors"
+    save_file({"w": np.ones((3, 4), np.float32)}, weights)
+    (tmp_path / "config.json").write_text(json.dumps({"estimator_version": "1", "task": "speed"}))
+    assert run(monkeypatch, "inspect", tmp_path, "--json", "-") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["kind"] == "estimator" and told["format_version"] == "1" and told["weights"] == ["weights.safetensors"]
+    weights.write_bytes(weights.read_bytes()[:-5])
+    assert run(monkeypatch, "inspect", tmp_path) == 1
+    assert "cut short" in capsys.readouterr().out
+
+
+def test_list_copy_and_pack(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path) -> None:
+    assert run(monkeypatch, "list") == 0
+    assert "simulations/quick" in capsys.readouterr().out
+    assert run(monkeypatch, "copy", "quick", "--target", tmp_path) == 0
+    assert (tmp_path / "quick.yaml").read_text().startswith("name: quick")
+    assert run(monkeypatch, "copy", "quick", "--target", tmp_path) == 2
+    assert run(monkeypatch, "pack", data, "-o", tmp_path / "out.h5") == 0
+    assert len(storage.read(tmp_path / "out.h5")) == 6
+
+
+def test_release_and_verify(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path) -> None:
+    assert run(monkeypatch, "release", tmp_path / "r", "--data", data, "--json", "-") == 0
+    made = json.loads(capsys.readouterr().out)
+    assert run(monkeypatch, "release", tmp_path / "r", "--verify", "--json", "-") == 0
+    assert json.loads(capsys.readouterr().out) == made and made["n_ok"] == 6
+
+
+def test_the_command_loads_neither_casadi_nor_opensim() -> None:
+    modules = "synthgait.cli, synthgait.simulate.sweep, synthgait.release, synthgait.inspection"
+    code = f"import sys, {modules}; print({{'casadi', 'opensim', 'torch'}} & set(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "set()"

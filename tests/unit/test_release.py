@@ -1,0 +1,157 @@
+"""Release folders: split by person and descent, re-read whole, any change is found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from synthgait import inspection, release, storage
+from synthgait.conventions import SIGNAL_GROUPS
+from synthgait.errors import InputError
+from synthgait.trials import Trials
+
+
+def dataset(n_people: int = 30, per_person: int = 3) -> Trials:
+    rng = np.random.default_rng(4)
+    n = n_people * per_person
+    person = np.arange(n) // per_person
+    table = pd.DataFrame(
+        {
+            "trial_id": [f"t{i}" for i in range(n)],
+            "subject_id": [f"p{i}" for i in person],
+            "pathology": np.where(person % 3 == 0, "parkinson", "none"),
+            "age_years": rng.uniform(20, 80, n),
+            "walking_speed_mps": rng.uniform(0.5, 1.5, n),
+            "status": np.where(np.arange(n) % 10 == 7, "not_converged", "ok"),
+            "seed": np.arange(n),
+            "source_trial_id": "",
+        }
+    )
+    # Person 1's trials descend from trial 0 of person 0, so the two may not be parted.
+    table.loc[table["subject_id"] == "p1", "source_trial_id"] = "t0"
+    group = "joint_angles"
+    return Trials(table, {group: rng.normal(size=(n, 10, len(SIGNAL_GROUPS[group].channels))).astype(np.float32)})
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("release")
+    whole = dataset()
+    storage.write(whole.select(np.arange(40)), folder / "a.h5")
+    storage.write(whole.select(np.arange(40, 90)), folder / "b.h5")
+    told = release.create([folder / "a.h5", folder / "b.h5"], folder / "tiny", name="tiny", description="For the tests.")
+    assert told["n_trials"] == 90 and told["n_ok"] == 81 == sum(told["by_split"].values()) and told["n_subjects"] == 30
+    return folder / "tiny"
+
+
+def copied(released: Path, tmp_path: Path) -> Path:
+    import shutil
+
+    return Path(shutil.copytree(released, tmp_path / "copy"))
+
+
+def test_what_is_released_is_what_was_given(released: Path) -> None:
+    whole = dataset()
+    seen = 0
+    for path in released.glob("*/*.h5"):
+        part = storage.read(path)
+        rows = [int(name[1:]) for name in part.table["trial_id"]]
+        np.testing.assert_array_equal(part.signals["joint_angles"], whole.signals["joint_angles"][rows])
+        seen += len(rows)
+    assert seen == 81
+
+
+def test_nobody_is_in_two_splits_and_all_splits_have_every_pathology(released: Path) -> None:
+    table = pd.read_csv(released / "trials.csv", keep_default_na=False)
+    ok = table[table["status"] == "ok"]
+    assert (ok.groupby("subject_id")["split"].nunique() == 1).all()
+    assert ok.loc[ok["subject_id"].isin(["p0", "p1"]), "split"].nunique() == 1
+    assert (ok.groupby("split")["pathology"].nunique() == 2).all() and set(ok["split"]) == set(release.SPLITS)
+    assert (ok["split"] == "train").mean() == pytest.approx(0.8, abs=0.07)
+
+
+def test_statistics_are_of_the_training_split(released: Path) -> None:
+    stats = json.loads((released / "stats.json").read_text())
+    train = storage.read(next((released / "train").glob("*.h5")))
+    hip = train.channel("hip_flexion_r").astype(float)
+    told = stats["joint_angles"]["hip_flexion_r"]
+    np.testing.assert_allclose([told[k] for k in ("mean", "std", "min", "max")], [hip.mean(), hip.std(), hip.min(), hip.max()], rtol=1e-6)
+    assert told["count"] == hip.size
+
+
+def test_the_same_data_give_the_same_release(released: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    release.create([released.parent / "a.h5", released.parent / "b.h5"], again, name="tiny", description="For the tests.")
+    assert (again / "SHA256SUMS").read_text() == (released / "SHA256SUMS").read_text()
+    with pytest.raises(InputError, match="exists"):
+        release.create([released.parent / "a.h5"], again, name="tiny", description="x")
+
+
+def test_any_change_is_found(released: Path, tmp_path: Path) -> None:
+    for path in sorted(p.relative_to(released) for p in released.rglob("*") if p.is_file() and p.name != "SHA256SUMS"):
+        folder = copied(released, tmp_path / str(path).replace("/", "_"))
+        block = bytearray((folder / path).read_bytes())
+        block[len(block) // 2] ^= 1
+        (folder / path).write_bytes(bytes(block))
+        with pytest.raises(InputError, match=path.name):
+            release.verify(folder)
+        (folder / path).unlink()
+        with pytest.raises(InputError, match="missing"):
+            release.verify(folder)
+    folder = copied(released, tmp_path / "extra")
+    (folder / "train" / "more.h5").write_bytes(b"x")
+    with pytest.raises(InputError, match="not listed"):
+        release.verify(folder)
+
+
+def rehash(folder: Path) -> None:
+    lines = [f"{release._sha256(p)}  {p.relative_to(folder)}\n" for p in release._files(folder)]
+    (folder / "SHA256SUMS").write_text("".join(lines))
+
+
+def test_a_release_that_is_wrong_though_its_sums_are_right_is_found(released: Path, tmp_path: Path) -> None:
+    def wrong(name: str, change, told: str) -> None:
+        folder = copied(released, tmp_path / name)
+        change(folder)
+        rehash(folder)
+        with pytest.raises(InputError, match=told):
+            release.verify(folder)
+
+    def other_split(folder: Path) -> None:
+        table = pd.read_csv(folder / "trials.csv", keep_default_na=False)
+        row = table.index[table["split"] == "train"][0]
+        table.loc[row, "split"] = "test"
+        table.to_csv(folder / "trials.csv", index=False)
+
+    def other_statistics(folder: Path) -> None:
+        stats = json.loads((folder / "stats.json").read_text())
+        stats["joint_angles"]["hip_flexion_r"]["mean"] += 0.1
+        (folder / "stats.json").write_text(json.dumps(stats))
+
+    def other_file(folder: Path) -> None:
+        shard = next((folder / "test").glob("*.h5"))
+        trials = storage.read(shard)
+        trials.table.loc[0, "trial_id"] = "somebody"
+        storage.write(trials, shard)
+
+    def other_channels(folder: Path) -> None:
+        text = (folder / "channels.csv").read_text()
+        (folder / "channels.csv").write_text(text.replace("hip_flexion_r", "hip_flexion_q", 1))
+
+    wrong("split", other_split, "two splits")
+    wrong("statistics", other_statistics, "statistics")
+    wrong("file", other_file, "does not hold the trials")
+    wrong("channels", other_channels, "channels.csv")
+    wrong("croissant", lambda folder: (folder / "README.md").write_text("other"), "croissant.json")
+
+
+def test_inspect_tells_a_release(released: Path, tmp_path: Path) -> None:
+    told = inspection.inspect(released)
+    assert told["kind"] == "release" and told["n_ok"] == 81
+    folder = copied(released, tmp_path)
+    (folder / "README.md").unlink()
+    assert inspection.inspect(folder)["kind"] == "broken"

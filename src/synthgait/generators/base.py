@@ -6,7 +6,8 @@ requested and what was realised in separate columns.
 A stride depends on nothing but the model, the request, the seed and its own number: every stride has
 its own random stream and strides are always computed in the same blocks of ``BLOCK``, whatever part
 of them is asked for, so that shards, resumed runs and other machines' worker counts give the same
-numbers. A stride that breaks a plausibility limit is drawn again a few times; one that still does is
+numbers. The ground reaction is balanced with the motion, by how much is kept (``repaired_*``). A
+stride that breaks a plausibility limit is drawn again a few times; one that still does is
 kept, marked ``implausible`` with the reason, never hidden.
 """
 
@@ -25,8 +26,9 @@ from safetensors.numpy import load_file, save_file
 
 from synthgait.conventions import TRIAL_COLUMNS
 from synthgait.errors import InputError
+from synthgait.gait import gait_events
 from synthgait.generators.conditions import COLUMNS, ConditionSpace, Value, condition_table, requested_columns
-from synthgait.generators.plausibility import Limits, broken_limits, contact_events, measure
+from synthgait.generators.plausibility import Limits, broken_limits, measure
 from synthgait.generators.prior import ConditionalGaussian
 from synthgait.generators.representation import Body, StrideRepresentation
 from synthgait.trials import Trials
@@ -37,7 +39,7 @@ GENERATOR_FORMAT = "1"
 BLOCK = 256
 _SIDE_SWAP = {"left": "right", "right": "left"}
 _REALISED = [name for name, (kind, _) in TRIAL_COLUMNS.items() if kind == "number" and name.endswith(("_mps", "_spm", "_m", "_s"))]
-_RESIDUALS = ["foot_skate_mps", "penetration_m", "residual_force_bw", "residual_moment_nmkg"]
+_CHECKED = ["foot_skate_mps", "penetration_m", "residual_force_bw", "residual_moment_nmkg", "repaired_force_bw", "repaired_moment_nmkg"]
 
 
 class StrideGenerator(ABC):
@@ -119,7 +121,8 @@ class StrideGenerator(ABC):
                 ``conditions.COLUMNS``. None or left out is open: drawn from the seed population's
                 joint distribution given the rest.
             attempts: how often a stride that breaks a limit is drawn before it is kept as implausible.
-            max_residual: bar on the force residual in body weights instead of the model's own.
+            max_residual: bar on the force residual, in body weights, of a stride as the model drew it
+                (before forces are balanced), instead of the model's own.
             guidance_scale: over 1 pushes towards the conditions (classifier-free guidance), where the
                 method has it.
 
@@ -147,7 +150,7 @@ class StrideGenerator(ABC):
         **conditions: Value,
     ) -> Iterator[Trials]:
         """The same, in parts of at most ``BLOCK`` strides."""
-        limits = self.limits if max_residual is None else replace(self.limits, residual_force_bw=max_residual)
+        limits = self.limits if max_residual is None else replace(self.limits, repaired_force_bw=max_residual)
         self.space.check_request(conditions)
         for block in range(first // BLOCK, (first + n - 1) // BLOCK + 1):
             strides = self._block(block, seed, attempts, limits, guidance_scale, conditions)
@@ -249,7 +252,7 @@ class StrideGenerator(ABC):
                 break
         assert strides is not None and measures is not None and broken is not None
         strides.table = self._table(strides.table, measures, broken, tries, numbers, seed)
-        strides.events = contact_events(measures)
+        strides.events = gait_events(strides)
         strides.kind = "synthetic"
         strides.attributes = {"name": f"synthetic gait ({self.method})"}
         return strides
@@ -263,7 +266,7 @@ class StrideGenerator(ABC):
         table = conditions.assign(stride_time_s=strides.stride_time_s, stride_length_m=strides.stride_length_m)
         table = pd.concat([table, requested_columns(conditions)], axis=1)
         trials = Trials(table, strides.signals, dict(self.representation.channels))
-        return trials, measure(trials, limits)
+        return trials, measure(trials, limits, balance=True)
 
     def _table(
         self, drawn: pd.DataFrame, measures: pd.DataFrame, broken: np.ndarray, tries: np.ndarray, numbers: np.ndarray, seed: int
@@ -273,14 +276,14 @@ class StrideGenerator(ABC):
         columns: dict[str, Any] = {
             "trial_id": [f"{self.method}-{seed}-{i:09d}" for i in numbers],
             "subject_id": [f"{self.method}-{seed}-person-{i:09d}" for i in numbers],
-            **{name: drawn[name].to_numpy() for name in COLUMNS if name not in realised},
+            **{name: drawn[name].to_numpy() for name in COLUMNS if name not in realised and name != "slope"},
             **realised,
             "seed": seed,
             "status": np.where(broken == "", "ok", "implausible"),
             "status_message": broken,
             "source_trial_id": "",
             **{name: drawn[name].to_numpy() for name in requested},
-            **{name: measures[name].to_numpy() for name in _RESIDUALS},
+            **{name: measures[name].to_numpy() for name in _CHECKED},
             "attempts": tries,
         }
         return pd.DataFrame(columns)

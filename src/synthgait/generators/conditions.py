@@ -22,9 +22,10 @@ from synthgait.errors import InputError
 from synthgait.subjects import AGE_RANGE_YEARS, HEIGHT_RANGE_M, MASS_RANGE_KG
 
 #: Conditions in SI units, as users give them and tables hold them.
-NUMERIC = ("age_years", "height_m", "mass_kg", "leg_length_m", "severity", "walking_speed_mps", "stride_time_s", "slope")
+NUMERIC = ("age_years", "height_m", "mass_kg", "leg_length_m", "severity", "walking_speed_mps", "stride_time_s", "slope", "knee_varus_rad")
 CATEGORICAL = ("sex", "pathology", "affected_side")
 COLUMNS = NUMERIC + CATEGORICAL
+_ASSUMED_ZERO = ("slope", "knee_varus_rad")
 LIMITS: dict[str, tuple[float, float]] = {
     "age_years": AGE_RANGE_YEARS,
     "height_m": HEIGHT_RANGE_M,
@@ -34,6 +35,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "walking_speed_mps": (0.05, 3.0),
     "stride_time_s": (0.4, 4.0),
     "slope": (-0.2, 0.2),
+    "knee_varus_rad": (-0.3, 0.3),
 }
 #: Width of the kernel by which a drawn seed person is varied: years, and shares of the dimensionless
 #: value; widths at which two people count as alike in the draw are three times these.
@@ -47,23 +49,24 @@ _ALIKE = {
     "walking_speed_mps": 0.1,
     "stride_time_s": 0.06,
     "slope": 0.015,
+    "knee_varus_rad": 0.02,
 }
 
 Value = float | int | str | tuple[float, float] | Sequence[str] | None
 
 
 def condition_table(table: pd.DataFrame) -> pd.DataFrame:
-    """The condition columns of a trial table; slope is 0 where the table has none.
+    """The condition columns of a trial table; slope and knee alignment are 0 where the table has none.
 
     Raises InputError naming a column that is missing.
     """
     out = {}
     for column in COLUMNS:
-        if column == "slope":
-            source = table.get("slope", table.get("condition_slope"))
+        if column in _ASSUMED_ZERO:
+            source = table.get(column, table.get(CONDITION_PREFIX + column))
             values = np.zeros(len(table)) if source is None else np.nan_to_num(np.asarray(source, float))
         elif column not in table:
-            raise InputError(f"the trial table has no column {column}; a generator needs {', '.join(COLUMNS[:-1])}")
+            raise InputError(f"the trial table has no column {column}; a generator needs {', '.join(c for c in COLUMNS if c not in _ASSUMED_ZERO)}")
         else:
             values = np.asarray(table[column], float if column in NUMERIC else str)
         out[column] = values
@@ -84,6 +87,7 @@ def dimensionless(conditions: pd.DataFrame) -> dict[str, np.ndarray]:
         "speed": np.asarray(conditions["walking_speed_mps"], float) / np.sqrt(GRAVITY_MPS2 * leg),
         "stride_time": np.asarray(conditions["stride_time_s"], float) / np.sqrt(leg / GRAVITY_MPS2),
         "slope": np.asarray(conditions["slope"], float),
+        "knee_varus": np.asarray(conditions["knee_varus_rad"], float),
     }
 
 
@@ -95,7 +99,7 @@ class ConditionSpace:
     """
 
     def __init__(self, population: pd.DataFrame) -> None:
-        self.population = population.reset_index(drop=True)
+        self.population = population.reset_index(drop=True).astype(dict.fromkeys(NUMERIC, float))
         self.pathologies = tuple(sorted(set(self.population["pathology"])))
         values = dimensionless(self.population)
         self._names = tuple(values)

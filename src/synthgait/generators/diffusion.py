@@ -23,7 +23,7 @@ from torch import nn
 
 from synthgait.errors import InputError
 from synthgait.generators.base import StrideGenerator
-from synthgait.generators.networks import StrideDenoiser
+from synthgait.generators.networks import StrideDenoiser, settled
 from synthgait.generators.train import Batch, Run, TrainingRecipe
 
 SAMPLERS = {"dpm": DPMSolverMultistepScheduler, "ddim": DDIMScheduler, "ddpm": DDPMScheduler}
@@ -69,7 +69,7 @@ class DiffusionGenerator(StrideGenerator):
             self.denoiser = StrideDenoiser(white.shape[1], list(self.space.widths), self.width, self.depth)
         objective = DenoisingObjective(self.denoiser)
         self.notes["history"] = run.optimise(objective, white, conditions, subjects, self.space)
-        self.denoiser = self.denoiser.eval().to(self.device)
+        self.denoiser = settled(self.denoiser.to(self.device))
 
     def _latents(self, codes: np.ndarray, rngs: list[np.random.Generator], guidance_scale: float) -> np.ndarray:
         denoiser = self._trained()
@@ -96,7 +96,7 @@ class DiffusionGenerator(StrideGenerator):
         SynthGaitPipeline(self._trained(), self.scheduler()).save_components(folder)
 
     def _restore(self, folder: Path) -> None:
-        self.denoiser = StrideDenoiser.from_pretrained(folder / "denoiser", low_cpu_mem_usage=False).eval().to(self.device)
+        self.denoiser = settled(StrideDenoiser.from_pretrained(folder / "denoiser", low_cpu_mem_usage=False)).to(self.device)
         if self.denoiser.config["latent_size"] != self.representation.size:
             raise InputError(f"{folder}: the denoiser and the representation have different sizes; train it again")
 
@@ -105,6 +105,7 @@ class DenoisingObjective:
     """Mean square error of the predicted velocity at random times."""
 
     averaged = "denoiser"
+    select_by_validation = True
 
     def __init__(self, denoiser: StrideDenoiser) -> None:
         self.networks = nn.ModuleDict({"denoiser": denoiser})

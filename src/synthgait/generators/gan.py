@@ -16,7 +16,7 @@ from torch import nn
 
 from synthgait.errors import InputError
 from synthgait.generators.base import StrideGenerator
-from synthgait.generators.networks import StrideCritic, StrideSynthesizer
+from synthgait.generators.networks import StrideCritic, StrideSynthesizer, settled
 from synthgait.generators.train import Batch, Run, TrainingRecipe
 
 
@@ -55,7 +55,7 @@ class GanGenerator(StrideGenerator):
             self.synthesizer, critic = StrideSynthesizer(*shape), StrideCritic(*shape)
         objective = AdversarialObjective(self.synthesizer, critic, self.critic_updates, self.gradient_penalty)
         self.notes["history"] = run.optimise(objective, white, conditions, subjects, self.space)
-        self.synthesizer = self.synthesizer.eval().to("cpu")
+        self.synthesizer = settled(self.synthesizer.to("cpu"))
 
     def _latents(self, codes: np.ndarray, rngs: list[np.random.Generator], guidance_scale: float) -> np.ndarray:
         if self.synthesizer is None:
@@ -70,13 +70,14 @@ class GanGenerator(StrideGenerator):
         self.synthesizer.save_pretrained(folder / "synthesizer", safe_serialization=True)
 
     def _restore(self, folder: Path) -> None:
-        self.synthesizer = StrideSynthesizer.from_pretrained(folder / "synthesizer", low_cpu_mem_usage=False).eval()
+        self.synthesizer = settled(StrideSynthesizer.from_pretrained(folder / "synthesizer", low_cpu_mem_usage=False))
 
 
 class AdversarialObjective:
     """Wasserstein losses of both networks; the reported validation loss is the critic's gap."""
 
     averaged = "synthesizer"
+    select_by_validation = False
     betas = (0.0, 0.9)
 
     def __init__(self, synthesizer: StrideSynthesizer, critic: StrideCritic, critic_updates: int, gradient_penalty: float) -> None:

@@ -145,6 +145,16 @@ def _time_features(timestep: torch.Tensor) -> torch.Tensor:
     return torch.cat([angle.sin(), angle.cos()], 1)
 
 
+def settled(network: nn.Module) -> Any:
+    """For use: evaluation mode, and every tensor in memory of its own (a file's may lie at addresses where
+    matrix products round differently).
+    """
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.data = parameter.data.clone()
+    return network.eval()
+
+
 def parameter_count(network: nn.Module) -> dict[str, Any]:
     """How large a network is: parameters and MiB in float32."""
     count = sum(p.numel() for p in network.parameters())

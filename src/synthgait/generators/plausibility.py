@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from synthgait.conventions import GRAVITY_MPS2, SAMPLES_PER_STRIDE, SIDES
+from synthgait.gait import spatiotemporal
 from synthgait.generators.bodies import People
 from synthgait.generators.representation import LOADED_BW, fourier_basis
 from synthgait.kinematics import BodyMotion, body_motion
@@ -28,9 +29,11 @@ from synthgait.trials import Trials
 #: Motion is checked at every second phase: half of the cost, and 24 harmonics still fit.
 _STEP = 2
 _HARMONICS = 20
+#: How far a repair may move the centres of pressure, leg lengths.
+_MAX_SHIFT = 0.02
 _CHECKED_SAMPLES = SAMPLES_PER_STRIDE // _STEP
 #: Load bins (body weights on one foot) of the sole's depth that seed gaits show.
-_LOAD_EDGES_BW = np.array([0.0, LOADED_BW, 0.15, 0.4, 0.8, np.inf])
+_LOAD_EDGES_BW = np.array([-np.inf, LOADED_BW, 0.15, 0.4, 0.8, np.inf])
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Limits:
         penetration_m: how much deeper a sole may be than any seed gait's under the same load.
         foot_skate_mps: mean horizontal speed of the sole's lowest point while loaded.
         residual_force_bw, residual_moment_nmkg: root mean square over the stride.
+        repaired_force_bw: largest force residual that may be repaired.
         sole_depth_leg: deepest the seed's soles go, in leg lengths, per load bin; see ``sole_envelope``.
     """
 
@@ -52,6 +56,7 @@ class Limits:
     foot_skate_mps: float = 0.15
     residual_force_bw: float = 0.10
     residual_moment_nmkg: float = 0.40
+    repaired_force_bw: float = 0.12
     sole_depth_leg: tuple[float, ...] = field(default=(0.0,) * 5)
 
 
@@ -69,15 +74,24 @@ class Limits:
 _WIDENED = ("penetration_m", "foot_skate_mps", "residual_force_bw", "residual_moment_nmkg")
 
 
-def measure(strides: Trials, limits: Limits) -> pd.DataFrame:
+def measure(strides: Trials, limits: Limits, *, balance: bool = False) -> pd.DataFrame:
     """Measures per stride.
 
+    Args:
+        balance: first repair the ground reaction *in place* so that it is the motion's own, see
+            ``_Check.balance``; what was repaired is measured.
+
     Returns columns joint_excess_rad, mean_vertical_bw, penetration_m, foot_skate_mps,
-    residual_force_bw, residual_moment_nmkg, and the realised gait parameters of
-    ``conventions.TRIAL_COLUMNS`` (NaN where there is no walking to measure), and ``contacts`` columns
-    initial_contact_{r,l}_s, final_contact_{r,l}_s within the stride.
+    residual_force_bw, residual_moment_nmkg, with ``balance`` also repaired_force_bw and
+    repaired_moment_nmkg (the residuals before the repair), and the realised gait parameters of
+    ``gait.spatiotemporal`` (NaN where there is no walking to measure).
     """
-    return _Check(strides).measure(limits)
+    check = _Check(strides)
+    repaired = {}
+    if balance:
+        repaired["repaired_force_bw"], repaired["repaired_moment_nmkg"] = check.residual()
+        check.balance()
+    return check.measure(limits).assign(**repaired)
 
 
 def sole_envelope(strides: Trials) -> tuple[float, ...]:
@@ -97,12 +111,15 @@ def sole_envelope(strides: Trials) -> tuple[float, ...]:
 
 def broken_limits(measures: pd.DataFrame, limits: Limits) -> pd.Series:
     """Per stride, the first limit that it breaks as a sentence, or an empty text."""
+    still = pd.Series(0.0, index=measures.index)
     tests: Mapping[str, np.ndarray] = {
         "a joint leaves its range by {joint_excess_rad:.2f} rad": measures["joint_excess_rad"] > limits.joint_margin_rad,
         "mean vertical force is {mean_vertical_bw:.2f} body weights": (measures["mean_vertical_bw"] - 1).abs() > limits.mean_vertical_bw,
         "a sole goes {penetration_m:.3f} m through the floor": measures["penetration_m"] > limits.penetration_m,
         "a loaded foot skates at {foot_skate_mps:.2f} m/s": measures["foot_skate_mps"] > limits.foot_skate_mps,
         "force residual is {residual_force_bw:.3f} body weights": measures["residual_force_bw"] > limits.residual_force_bw,
+        "force residual before its repair is {repaired_force_bw:.3f} body weights": measures.get("repaired_force_bw", still)
+        > limits.repaired_force_bw,
         "moment residual is {residual_moment_nmkg:.2f} N m/kg": measures["residual_moment_nmkg"] > limits.residual_moment_nmkg,
         "the feet do not take turns": ~np.isfinite(measures["step_time_l_s"]) | ~np.isfinite(measures["step_length_l_m"]),
     }
@@ -111,6 +128,14 @@ def broken_limits(measures: pd.DataFrame, limits: Limits) -> pd.Series:
         for row in np.flatnonzero(np.asarray(broken) & (message == "")):
             message[row] = text.format(**measures.iloc[row].to_dict())
     return pd.Series(message, index=measures.index)
+
+
+@dataclass(frozen=True)
+class _Wrench:
+    """Force and moment about the base, (3, n, t) each."""
+
+    force: np.ndarray
+    moment: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -136,6 +161,10 @@ class _Check:
         self.q = q
         self.moving = body_motion(self.people.skeleton, q, qd)
         self.soles = {side: self._sole(side) for side in SIDES}
+        #: a point on the floor that goes forward evenly with the body: about it all moments repeat every stride
+        self.base = np.zeros((3, len(q), _CHECKED_SAMPLES))
+        self.base[0] = self.stride_length_m[:, None] * np.arange(_CHECKED_SAMPLES) / _CHECKED_SAMPLES
+        self.wanted = self._inertial()
 
     def _coordinates(self) -> tuple[np.ndarray, np.ndarray]:
         signals, channels = self.strides.signals, self.strides.channels
@@ -162,7 +191,7 @@ class _Check:
     def _sole(self, side: str) -> _Sole:
         foot = _first(self.moving[f"foot_{side}"])
         bottoms, speeds = [], []
-        for name, (body, location, radius) in self.people.skeleton.contacts.items():
+        for body, location, radius in self.people.skeleton.contacts.values():
             if body != f"foot_{side}":
                 continue
             arm = np.einsum("ijnt,nj->int", foot.rotation, location)
@@ -172,7 +201,6 @@ class _Check:
             down[1] = -radius[:, None]
             speeds.append(foot.velocity + _cross(foot.spin, arm + down))
             bottoms.append(bottom)
-            del name
         height = np.stack(bottoms)
         lowest = height.argmin(0)
         velocity = np.take_along_axis(np.stack(speeds), lowest[None, None], 0)[0]
@@ -189,9 +217,9 @@ class _Check:
             slip = slip + (self.soles[side].speed * loaded).sum(1)
             count = count + loaded.sum(1)
         out["foot_skate_mps"] = slip / count
-        out["residual_force_bw"], out["residual_moment_nmkg"] = self._residual()
-        out |= self._gait()
-        return pd.DataFrame(out)
+        out["residual_force_bw"], out["residual_moment_nmkg"] = self.residual()
+        realised = spatiotemporal(self.strides, self.people.skeleton)
+        return pd.concat([pd.DataFrame(out), realised.reset_index(drop=True)], axis=1)
 
     def _joint_excess(self) -> np.ndarray:
         excess = np.zeros(len(self.q))
@@ -209,47 +237,77 @@ class _Check:
         allowed = np.asarray(limits.sole_depth_leg)[bin_of] * self.leg_length_m[:, None]
         return np.maximum((self.soles[side].depth - allowed).max(1), 0.0)
 
-    def _residual(self) -> tuple[np.ndarray, np.ndarray]:
+    def _inertial(self) -> _Wrench:
+        """Force (3, n, t) and moment about the base that motion and gravity want from the ground."""
         skeleton, n = self.people.skeleton, len(self.q)
         mass = self.people.mass_kg
         shape = (3, n, _CHECKED_SAMPLES)
         centre, momentum, spin_momentum = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-        pelvis = self.moving["pelvis"]
-        moving_origin = np.moveaxis(pelvis.origin_m, -1, 0)
-        # angular momentum about the point that goes forward evenly with the body: it repeats every stride
-        base = np.zeros(shape)
-        base[0] = self.stride_length_m[:, None] * np.arange(_CHECKED_SAMPLES) / _CHECKED_SAMPLES
         for body, (body_mass, location) in skeleton.masses.items():
             state = _first(self.moving[body])
             arm = np.einsum("ijnt,nj->int", state.rotation, location)
-            place = state.origin + arm
-            velocity = state.velocity + _cross(state.spin, arm)
-            push = velocity * body_mass[:, None]
+            place = state.origin + arm - self.base
+            push = (state.velocity + _cross(state.spin, arm)) * body_mass[:, None]
             centre += place * (body_mass / mass)[:, None]
             momentum += push
             local_spin = np.einsum("jint,jnt->int", state.rotation, state.spin)
             turn = np.einsum("ijnt,jnt->int", state.rotation, local_spin * self.people.inertia_kgm2[body].T[:, :, None])
-            spin_momentum += turn + _cross(place - base, push)
-        drift = np.zeros((3, n, 1))
+            spin_momentum += turn + _cross(place, push)
+        drift = np.zeros(shape)
         drift[0] = (self.stride_length_m / self.stride_time_s)[:, None]
-        rate = np.moveaxis(_rate(np.moveaxis(momentum, 0, 2), self.stride_time_s), 2, 0)
-        # d/dt of angular momentum about a point moving at the drift velocity: add drift x momentum
-        spin_rate = np.moveaxis(_rate(np.moveaxis(spin_momentum, 0, 2), self.stride_time_s), 2, 0) + _cross(
-            np.broadcast_to(drift, shape), momentum
-        )
         weight = np.zeros(shape)
         weight[1] = -self.weight_n[:, None]
-        force = weight - rate
-        moment = _cross(centre - base, weight) - spin_rate
+        # angular momentum about a point that moves at the drift velocity: its rate lacks drift x momentum
+        spin_rate = self._time_rate(spin_momentum) + _cross(drift, momentum)
+        return _Wrench(self._time_rate(momentum) - weight, spin_rate - _cross(centre, weight))
+
+    def _time_rate(self, samples: np.ndarray) -> np.ndarray:
+        return np.moveaxis(_rate(np.moveaxis(samples, 0, 2), self.stride_time_s), 2, 0)
+
+    def _imbalance(self) -> _Wrench:
+        """Ground wrench minus what motion wants, about the base."""
+        force, moment = -self.wanted.force, -self.wanted.moment
         for side in SIDES:
             ground = self._force(side)
             force = force + ground
-            moment = moment + _cross(self._pressure_point(side) - base, ground)
-        moment = moment - _cross(moving_origin - base, force)  # about the pelvis
-        return (
-            np.sqrt((force**2).sum(0).mean(1)) / self.weight_n,
-            np.sqrt((moment**2).sum(0).mean(1)) / mass,
-        )
+            moment = moment + _cross(self._pressure_point(side) - self.base, ground)
+        return _Wrench(force, moment)
+
+    def residual(self) -> tuple[np.ndarray, np.ndarray]:
+        """Root mean square over the stride of the residual force (n,) in body weights and moment about the
+        pelvis (n,) in N m/kg.
+        """
+        left = self._imbalance()
+        pelvis = np.moveaxis(self.moving["pelvis"].origin_m, -1, 0)
+        moment = left.moment - _cross(pelvis - self.base, left.force)
+        return np.sqrt((left.force**2).sum(0).mean(1)) / self.weight_n, np.sqrt((moment**2).sum(0).mean(1)) / self.people.mass_kg
+
+    def balance(self) -> None:
+        """Make the ground reaction that of the motion: the residual force is shared between the feet by
+        their load, then both centres of pressure move together, at most ``_MAX_SHIFT`` leg lengths, to
+        take up the residual moment about the horizontal axes.
+        """
+        signals, names = self.strides.signals, self.strides.channels["ground_reaction"]
+        vertical = {side: signals["ground_reaction"][:, :, names.index(f"ground_reaction_y_{side}")].astype(float) for side in SIDES}
+        total = vertical["r"] + vertical["l"]
+        held = total > 0.3 * self.weight_n[:, None]  # with less on the floor nothing could take a correction up
+        extra = np.einsum("st,int->ins", _UPSAMPLE, self._imbalance().force)
+        for side in SIDES:
+            share = np.where(held, vertical[side] / np.where(held, total, 1.0), 0.0)
+            for k, axis in enumerate("xyz"):
+                signals["ground_reaction"][:, :, names.index(f"ground_reaction_{axis}_{side}")] -= (extra[k] * share).astype(np.float32)
+        if "centre_of_pressure" not in signals:
+            return
+        left = self._imbalance()
+        load = sum(self._force(side)[1] for side in SIDES)
+        limit = _MAX_SHIFT * self.leg_length_m[:, None]
+        cop = self.strides.channels["centre_of_pressure"]
+        for letter, turning in (("x", -left.moment[2]), ("z", left.moment[0])):
+            shift = np.clip(turning / np.maximum(load, 0.3 * self.weight_n[:, None]), -limit, limit)
+            fine = np.repeat(shift, _STEP, axis=1)
+            fine[:, 1::_STEP] = 0.5 * (shift + np.roll(shift, -1, 1))
+            for side in SIDES:
+                signals["centre_of_pressure"][:, :, cop.index(f"centre_of_pressure_{letter}_{side}")] += fine.astype(np.float32)
 
     def _pressure_point(self, side: str) -> np.ndarray:
         """(3, n, t) centre of pressure on the floor; under the foot's origin where it is not known."""
@@ -261,97 +319,6 @@ class _Check:
                 given = self.strides.signals["centre_of_pressure"][:, ::_STEP, names.index(f"centre_of_pressure_{letter}_{side}")]
                 point[axis] = np.where(np.isfinite(given), given, point[axis])
         return point
-
-    def _gait(self) -> dict[str, np.ndarray]:
-        """Realised parameters: contacts where the vertical force crosses the loading threshold."""
-        names = self.strides.channels["ground_reaction"]
-        period = self.stride_time_s
-        contact, release = {}, {}
-        for side in SIDES:
-            load = self.strides.signals["ground_reaction"][:, :, names.index(f"ground_reaction_y_{side}")] / self.weight_n[:, None]
-            contact[side], release[side] = stance_phases(load)
-        first = (contact["r"] + 0.5) % 1.0 - 0.5  # right contact lies at phase 0, a little before or after
-        left = (contact["l"] - first) % 1.0
-        heel = {side: self._heel_x(side) for side in SIDES}
-        length = self.stride_length_m
-        at_right = _at_phase(heel["r"], first, length) - _at_phase(heel["l"], first, length)
-        at_left = _at_phase(heel["l"], first + left, length) - _at_phase(heel["r"], first + left, length)
-        width = 0.5 * (
-            np.abs(_at_phase(self._heel_z("r"), first, 0.0) - _at_phase(self._heel_z("l"), first, 0.0))
-            + np.abs(_at_phase(self._heel_z("r"), first + left, 0.0) - _at_phase(self._heel_z("l"), first + left, 0.0))
-        )
-        stance = {side: (release[side] - contact[side]) % 1.0 for side in SIDES}
-        return {
-            "walking_speed_mps": length / period,
-            "cadence_spm": 120.0 / period,
-            "stride_length_m": length,
-            "stride_time_s": period,
-            "step_length_r_m": at_right,
-            "step_length_l_m": at_left,
-            "step_time_r_s": (1 - left) * period,
-            "step_time_l_s": left * period,
-            "step_width_m": width,
-            "stance_time_r_s": stance["r"] * period,
-            "stance_time_l_s": stance["l"] * period,
-            "double_support_time_s": np.maximum(stance["r"] + stance["l"] - 1, 0.0) * period,
-            **{f"initial_contact_{side}_s": contact[side] * period for side in SIDES},
-            **{f"final_contact_{side}_s": release[side] * period for side in SIDES},
-        }
-
-    def _heel_x(self, side: str) -> np.ndarray:
-        return self._heel(side)[0]
-
-    def _heel_z(self, side: str) -> np.ndarray:
-        return self._heel(side)[2]
-
-    def _heel(self, side: str) -> np.ndarray:
-        body, location = self.people.skeleton.landmarks[f"heel_{side}"]
-        state = _first(self.moving[body])
-        return state.origin + np.einsum("ijnt,nj->int", state.rotation, location)
-
-
-def stance_phases(load_bw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Phases (n,) at which the longest stance of each stride begins and ends.
-
-    Args:
-        load_bw: (n, 100) vertical force on one foot in body weights, periodic.
-
-    NaN where the foot is never loaded or never free.
-    """
-    n, samples = load_bw.shape
-    loaded = load_bw > LOADED_BW
-    # length of the loaded run that starts at each sample, by walking backwards over two strides
-    run = np.zeros((n, samples), int)
-    length = np.zeros(n, int)
-    for i in range(2 * samples - 1, -1, -1):
-        length = np.where(loaded[:, i % samples], length + 1, 0)
-        if i < samples:
-            run[:, i] = length
-    starts = loaded & ~np.roll(loaded, 1, 1)
-    start = np.where(starts, run, 0).argmax(1)
-    rows = np.arange(n)
-    stop = (start + run[rows, start]) % samples  # first unloaded sample
-    walking = starts.any(1)
-
-    def crossing(after: np.ndarray) -> np.ndarray:
-        here, before = load_bw[rows, after], load_bw[rows, (after - 1) % samples]
-        step = np.where(np.abs(here - before) > 1e-9, here - before, 1.0)
-        return ((after - 1 + np.clip((LOADED_BW - before) / step, 0.0, 1.0)) / samples) % 1.0
-
-    return np.where(walking, crossing(start), np.nan), np.where(walking, crossing(stop), np.nan)
-
-
-def contact_events(measures: pd.DataFrame) -> pd.DataFrame:
-    """The events table of strides from their measures: both contacts of both feet, in time order."""
-    parts = []
-    for event in ("initial_contact", "final_contact"):
-        for side in SIDES:
-            parts.append(
-                pd.DataFrame({"trial_index": np.arange(len(measures)), "event": event, "side": side, "time_s": measures[f"{event}_{side}_s"].to_numpy()})
-            )
-    events = pd.concat(parts, ignore_index=True)
-    events = events[np.isfinite(events["time_s"])]
-    return events.sort_values(["trial_index", "time_s"], kind="stable").reset_index(drop=True)
 
 
 @dataclass(frozen=True)
@@ -387,23 +354,10 @@ def _derivative_matrix() -> np.ndarray:
 
 
 _DERIVATIVE = _derivative_matrix()
+#: (100, t): band-limited interpolation from the checked phases to all.
+_UPSAMPLE = fourier_basis(24) @ fourier_basis(24, _CHECKED_SAMPLES).T / _CHECKED_SAMPLES
 
 
 def _rate(samples: np.ndarray, period_s: np.ndarray) -> np.ndarray:
     """Time derivative of periodic samples (n, t, c)."""
     return np.einsum("st,ntc->nsc", _DERIVATIVE, samples, optimize=True) / period_s[:, None, None]
-
-
-def _at_phase(samples: np.ndarray, phase: np.ndarray, gain: np.ndarray | float) -> np.ndarray:
-    """Samples (n, t) that gain ``gain`` per stride, at one phase each (n,), linear in between; NaN stays NaN."""
-    where = np.nan_to_num(phase) * samples.shape[1]
-    low = np.floor(where).astype(int)
-    rows = np.arange(len(samples))
-
-    def at(i: np.ndarray) -> np.ndarray:
-        return samples[rows, i % samples.shape[1]] + gain * (i // samples.shape[1])
-
-    value = at(low) + (where - low) * (at(low + 1) - at(low))
-    return np.where(np.isfinite(phase), value, np.nan)
-
-

@@ -26,13 +26,13 @@ class ConditionalGaussian:
     Attributes:
         weight: (Q, D). root: (D, D), symmetric square root of the residual covariance.
         numeric: how many of the codes are numbers (they enter with squares and products).
-        ridge: the penalty that cross-validation over subjects chose.
+        ridge: (D,) the penalty that cross-validation over subjects chose for each latent.
     """
 
     weight: np.ndarray
     root: np.ndarray
     numeric: int
-    ridge: float
+    ridge: np.ndarray
 
     @classmethod
     def fit(
@@ -48,22 +48,21 @@ class ConditionalGaussian:
         order = np.random.default_rng(seed).permutation(len(people))
         fold_of = dict(zip(people, order % min(_FOLDS, len(people)), strict=True))
         fold = np.array([fold_of[subject] for subject in subjects])
-        best: tuple[float, float, np.ndarray] | None = None
-        for ridge in _RIDGES:
-            residual = np.empty_like(latents)
-            for k in np.unique(fold):
-                out = fold == k
-                inside = ~out if (~out).any() else out
-                residual[out] = latents[out] - design[out] @ _solve(design[inside], latents[inside], ridge)
-            error = float((residual**2).sum())
-            if best is None or error < best[0]:
-                best = (error, ridge, residual)
-        assert best is not None
-        _, ridge, residual = best
+        residuals = np.empty((len(_RIDGES), *latents.shape))
+        for k in np.unique(fold):
+            out = fold == k
+            inside = ~out if (~out).any() else out
+            for i, ridge in enumerate(_RIDGES):
+                residuals[i, out] = latents[out] - design[out] @ _solve(design[inside], latents[inside], ridge)
+        # a penalty for each latent: what conditions fix wants none, what they say nothing about wants a strong one
+        chosen = (residuals**2).sum(1).argmin(0)
+        columns = np.arange(latents.shape[1])
+        residual = residuals[chosen, :, columns].T
+        weight = np.stack([_solve(design, latents, ridge) for ridge in _RIDGES])[chosen, :, columns].T
         values, vectors = np.linalg.eigh(residual.T @ residual / len(residual))
         deviation = np.maximum(np.sqrt(np.maximum(values, 0.0)), _FLOOR)
         root = (vectors * deviation) @ vectors.T
-        gaussian = cls(_solve(design, latents, ridge), root, numeric, float(ridge))
+        gaussian = cls(np.ascontiguousarray(weight), np.ascontiguousarray(root), numeric, _RIDGES[chosen])
         return gaussian, residual @ ((vectors / deviation) @ vectors.T)
 
     def latents(self, codes: np.ndarray, white: np.ndarray) -> np.ndarray:
@@ -72,12 +71,12 @@ class ConditionalGaussian:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What ``from_arrays`` needs."""
-        return {"weight": self.weight, "root": self.root, "numeric": np.array([self.numeric]), "ridge": np.array([self.ridge])}
+        return {"weight": self.weight, "root": self.root, "numeric": np.array([self.numeric]), "ridge": self.ridge}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> ConditionalGaussian:
         """Read back ``arrays``."""
-        return cls(arrays["weight"], arrays["root"], int(arrays["numeric"][0]), float(arrays["ridge"][0]))
+        return cls(arrays["weight"], arrays["root"], int(arrays["numeric"][0]), arrays["ridge"])
 
 
 def _design(codes: np.ndarray, numeric: int) -> np.ndarray:

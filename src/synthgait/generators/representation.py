@@ -32,6 +32,7 @@ from synthgait.conventions import (
     mirror_sign,
 )
 from synthgait.errors import InputError
+from synthgait.gait import CONTACT_THRESHOLD
 from synthgait.trials import Trials
 
 #: Harmonics kept per group. A stride of 100 samples holds 49; walking's angles have 99 % of their
@@ -44,9 +45,8 @@ DEFAULT_HARMONICS = {"joint_angles": 20, "pelvis": 20, "ground_reaction": 24, "c
 TOLERANCE = {"joint_angles": 0.01, "pelvis": 0.004, "ground_reaction": 0.02, "centre_of_pressure": 0.01, "muscle_activation": 0.04}
 SCALAR_TOLERANCE = 0.002
 _MOTION = ("joint_angles", "pelvis")
-#: A foot counts as loaded, and has a centre of pressure, above this share of body weight (a usual
-#: threshold of a force plate relative to weight).
-LOADED_BW = 0.05
+#: A foot counts as loaded, and has a centre of pressure, above this share of body weight.
+LOADED_BW = CONTACT_THRESHOLD
 
 
 def fourier_basis(harmonics: int, samples: int = SAMPLES_PER_STRIDE) -> np.ndarray:
@@ -122,7 +122,8 @@ class StrideRepresentation:
     ) -> None:
         self.channels = {group: tuple(names) for group, names in channels.items()}
         self.harmonics = {group: int(harmonics[group]) for group in self.channels}
-        self.mean, self.components, self.analysis = mean, components, analysis
+        # one memory layout, so that a model read back gives the same bytes as the one in memory
+        self.mean, self.components, self.analysis = (np.ascontiguousarray(a) for a in (mean, components, analysis))
         self._slices = _slices(self.channels, self.harmonics)
         self._synthesis: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         for group, where in self._slices.items():
@@ -218,7 +219,7 @@ class StrideRepresentation:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What ``from_arrays`` needs besides ``settings``."""
-        return {"mean": self.mean, "components": self.components, "analysis": np.ascontiguousarray(self.analysis)}
+        return {"mean": self.mean, "components": self.components, "analysis": self.analysis}
 
     def settings(self) -> dict[str, Any]:
         """Channels and harmonics as plain values."""

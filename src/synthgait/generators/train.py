@@ -167,6 +167,7 @@ class Objective(Protocol):
     networks: nn.ModuleDict
     averaged: str  # the network of which a moving average is kept
     updates: list[tuple[str, int]]  # (network, how often per step), in order
+    select_by_validation: bool  # whether a lower validation loss means a better network
 
     def loss(self, network: str, batch: Batch, random: torch.Generator) -> torch.Tensor:
         """Loss that updates one network."""
@@ -210,6 +211,7 @@ class Run:
                 losses = state.advance(source, training)
                 if state.step % self.recipe.validate_every == 0 or state.step == self.recipe.steps:
                     held = state.validate(source, validation)
+                    state.remember(held)
                     state.history.append({"step": state.step, **losses, **({"validation": held} if held is not None else {})})
                     bar.set_postfix({k: f"{v:.4f}" for k, v in state.history[-1].items() if k != "step"})
                 if state.step % self.recipe.checkpoint_every == 0:
@@ -291,6 +293,14 @@ class _State:
                 objective.networks[name], self.optimisers[name] = accelerator.prepare(objective.networks[name], self.optimisers[name])
         average = objective.networks[objective.averaged]
         self.average = {key: value.detach().clone() for key, value in average.state_dict().items()}
+        self.best: dict[str, torch.Tensor] | None = None
+        self.best_loss = math.inf
+
+    def remember(self, held: float | None) -> None:
+        """Keep the averaged weights that do best on people never trained on: more steps begin to copy the seed."""
+        if held is not None and self.objective.select_by_validation and held < self.best_loss:
+            self.best_loss = held
+            self.best = {key: value.detach().clone() for key, value in self.average.items()}
 
     def advance(self, source: _Source, training: np.ndarray) -> dict[str, float]:
         """One step: every network's updates, then the average."""
@@ -337,8 +347,8 @@ class _State:
         return loss
 
     def adopt_average(self) -> None:
-        """The averaged weights become the network's."""
-        self.objective.networks[self.objective.averaged].load_state_dict(self.average)
+        """The best averaged weights become the network's."""
+        self.objective.networks[self.objective.averaged].load_state_dict(self.best or self.average)
 
     def save(self, path: Path | None) -> None:
         """Write the checkpoint, whole or not at all."""
@@ -351,6 +361,8 @@ class _State:
             "networks": self.objective.networks.state_dict(),
             "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
             "average": self.average,
+            "best": self.best,
+            "best_loss": self.best_loss,
             "random": self.random.get_state(),
         }
         partial = path.with_suffix(".partial")
@@ -376,7 +388,7 @@ class _State:
             raise InputError(f"{path} is of a network of another size; remove it to begin anew") from error
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(content["optimisers"][name])
-        self.average = content["average"]
+        self.average, self.best, self.best_loss = content["average"], content["best"], content["best_loss"]
         self.random.set_state(content["random"].cpu())
         self.step, self.history = content["step"], content["history"]
 

@@ -7,7 +7,9 @@ In: a body, a ``WalkingTask`` and, where there is one, the solution of a neighbo
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import lru_cache
+from importlib import resources
 
 import casadi as ca
 import numpy as np
@@ -40,8 +42,6 @@ _WARM = {"mu_strategy": "monotone", "mu_init": 1e-3, "bound_push": 1e-4, "bound_
 def _structure(model: MusculoskeletalModel) -> MusculoskeletalModel:
     """The model with every parameter set to 1: equal for all bodies of one structure."""
     free = set(parameters(model))
-    from dataclasses import replace
-
     generic = map_numbers(model, lambda path, value: 1.0 if path in free else value)
     return replace(generic, name="", landmarks=())
 
@@ -60,13 +60,20 @@ def _solver(structure: MusculoskeletalModel, intervals: int, symmetric: bool, wa
 
 
 def solve_walking(
-    model: MusculoskeletalModel, task: WalkingTask, guess: WalkingSolution | None = None, options: dict | None = None
+    model: MusculoskeletalModel,
+    task: WalkingTask,
+    guess: WalkingSolution | None = None,
+    *,
+    cold: bool = False,
+    options: dict | None = None,
 ) -> WalkingSolution:
     """Find the walk of least cost.
 
     Args:
         model: the body; both sides equal when ``task.symmetric``.
-        guess: a neighbour's solution for a body of the same structure; None starts from textbook curves.
+        guess: a neighbour's solution for a body of the same structure; None starts from the bundled
+            walk of a generic adult.
+        cold: start from textbook curves instead, as the first walk ever did.
         options: IPOPT options that replace the defaults.
 
     Raises:
@@ -82,7 +89,11 @@ def solve_walking(
     phases = problem.fraction * np.arange(intervals) / intervals
     reference = _reference(model, task, phases)
     p = np.concatenate([list(parameters(model).values()), _task_values(task), reference.T.ravel()])
-    nodes, stride_time = _textbook_guess(problem, p, reference, model, task) if guess is None else _from_solution(guess, layout, phases, task)
+    guess = guess or (None if cold else bundled_walk(model))
+    if guess is None:
+        nodes, stride_time = _textbook_guess(problem, p, reference, model, task)
+    else:
+        nodes, stride_time = _from_solution(guess, layout, phases, task)
     lower, upper = _bounds(model, layout, intervals)
     fixed = task.stride_time_s
     low_time, high_time = (fixed, fixed) if fixed else task.stride_time_bounds_s
@@ -114,6 +125,13 @@ def solve_walking(
         cost=float(result["f"]),
         wall_s=time.perf_counter() - started,
     )
+
+
+def bundled_walk(model: MusculoskeletalModel) -> WalkingSolution | None:
+    """The walk that comes with synthgait, where the body has its structure: 1.2 m/s, 1.75 m, 72 kg."""
+    walk = WalkingSolution.from_bytes(resources.files("synthgait").joinpath("data/first_walk.npz").read_bytes())
+    fits = walk.coordinates.shape[1] == len(model.coordinates) and walk.activation.shape[1] == len(model.muscles)
+    return walk if fits else None
 
 
 def leg_length_m(model: MusculoskeletalModel) -> float:

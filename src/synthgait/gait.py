@@ -246,6 +246,7 @@ def stride_from_solution(
     ground, pressure = [], []
     for side in SIDES:
         force = monotone(forces[side])
+        force[:, 1] = np.maximum(force[:, 1], 0.0)  # a smooth contact pulls by a fraction of a newton as it lets go
         moment = monotone(_side_moment(model, solution, side, solution.coordinates[:, tx]))
         loaded = force[:, 1:2] > CONTACT_THRESHOLD * weight
         point = np.where(loaded, moment / np.where(loaded, force[:, 1:2], 1.0), np.nan)

@@ -112,6 +112,25 @@ def test_wobble_passes_gravity_and_rings_near_its_frequency(walks):
     np.testing.assert_array_equal(stiff[..., 3:], loose[..., 3:])
 
 
+@pytest.mark.parametrize("impact", list(yaml.safe_load((declarations("simulations") / "sensors" / "impact.yaml").read_text())))
+def test_a_footfall_rings_at_its_own_foot_and_leaves_speed_alone(impact):
+    walks = walk(analytic_population(3, seed=1), 6.0, np.random.default_rng(0), sampling_rate_hz=1000.0)
+    plain = IMU("foot_r").record(walks).signals["imu_foot_r"].astype(float)
+    ringing = IMU("foot_r", impact=impact).record(walks, np.random.default_rng(1)).signals["imu_foot_r"].astype(float)
+    added = ringing - plain
+    right = walks.events[(walks.events["trial_index"] == 0) & (walks.events["side"] == "r") & (walks.events["event"] == "initial_contact")]
+    for contact in right["time_s"].to_numpy()[1:-1]:
+        first = int(np.ceil(contact * 1000))
+        assert np.abs(added[0, first - 50 : first]).max() < 1e-6
+        assert 1.0 < np.abs(added[0, first : first + 100, :3]).max() < 200.0
+        assert np.abs(added[0, first : first + 349, :3].sum(axis=0) / 1000).max() < 0.02
+    back = IMU("lower_back", impact=impact).record(walks, np.random.default_rng(1)).signals["imu_lower_back"]
+    both = walks.events[(walks.events["trial_index"] == 0) & (walks.events["event"] == "initial_contact")]["time_s"].to_numpy()
+    rest = IMU("lower_back").record(walks).signals["imu_lower_back"]
+    starts = np.flatnonzero(np.abs(np.diff((back - rest)[0, :, 1])) > 0.1)
+    assert all(np.abs(starts / 1000 - contact).min() < 0.003 for contact in both if 0 < contact < 5.9)
+
+
 def test_other_sampling_rates_and_lost_packets(walks):
     slow = IMU("foot_r", sampling_rate_hz=50.0).record(walks)
     assert slow.sampling_rate_hz == 50.0

@@ -8,6 +8,7 @@ from synthgait.sensors.base import merge
 from synthgait.sensors.camera import Camera, PoseNoise
 from synthgait.sensors.emg import EMG, EmgSpecification
 from synthgait.sensors.force_plate import ForcePlate, Insole
+from synthgait.sensors.impact import Impact
 from synthgait.sensors.imu import IMU, ImuSpecification, Mounting
 from synthgait.sensors.keypoints import KEYPOINT_SETS, Markers
 
@@ -18,6 +19,7 @@ __all__ = [
     "Camera",
     "EmgSpecification",
     "ForcePlate",
+    "Impact",
     "ImuSpecification",
     "Insole",
     "Markers",

@@ -5,8 +5,8 @@ channels ``<placement>_acc_{x,y,z}`` (specific force, m/s^2, including gravity: 
 rest) and ``<placement>_gyr_{x,y,z}`` (rad/s).
 
 Sensor frame: the segment's axes (X forward, Y up, Z right when standing) turned by the mounting.
-Order of effects: exact rigid-body kinematics at the point (lever arm included), soft tissue,
-mounting, scale and cross-axis error, bandwidth, sampling times, bias, noise, range, lost packets.
+Order of effects: exact rigid-body kinematics at the point (lever arm included), heel-strike
+transients, soft tissue, mounting, scale and cross-axis error, bandwidth, sampling times, bias, noise, range, lost packets.
 The error terms are those of IEEE Std 952 (white noise density, bias, random walk of the bias).
 """
 
@@ -22,6 +22,7 @@ from synthgait.errors import InputError
 from synthgait.kinematics import body_motion
 from synthgait.sensors.arms import with_arms
 from synthgait.sensors.base import BLOCK, declared, needs_rng, placement_point, recording
+from synthgait.sensors.impact import Impact, add_impacts
 from synthgait.trials import Trials
 from synthgait.walks import Motion, motion_of
 
@@ -105,6 +106,8 @@ class IMU:
         sensor: an ``ImuSpecification``, or a class of ``simulations/sensors/imu.yaml`` ("research",
             "consumer", "phone"); the default is ideal.
         mounting: a ``Mounting``, or a name of ``simulations/sensors/mounting.yaml``; default rigid.
+        impact: heel-strike transients, an ``Impact`` or a name of ``simulations/sensors/impact.yaml``;
+            default none.
         body, location_m: instead of a placement's point, any point of any body (segment axes).
         sampling_rate_hz: overrides the sensor's.
     """
@@ -114,6 +117,7 @@ class IMU:
         placement: str = "lower_back",
         sensor: ImuSpecification | str | None = None,
         mounting: Mounting | str | None = None,
+        impact: Impact | str | None = None,
         *,
         body: str | None = None,
         location_m: tuple[float, float, float] | None = None,
@@ -125,6 +129,7 @@ class IMU:
         self.placement, self.body, self.location_m = placement, body, location_m
         self.sensor = spec if sampling_rate_hz is None else replace(spec, sampling_rate_hz=sampling_rate_hz)
         self.mounting = declared(Mounting, "mounting", mounting) if isinstance(mounting, str) else mounting or Mounting()
+        self.impact = declared(Impact, "impact", impact) if isinstance(impact, str) else impact
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -137,7 +142,7 @@ class IMU:
         Returns ``Trials`` with one group (N, T, 6). Raises InputError for a noisy sensor without rng, and
         for a stride that would have to be filtered or resampled.
         """
-        if self.sensor.random or self.mounting.random:
+        if self.sensor.random or self.mounting.random or self.impact is not None:
             rng = needs_rng(rng, f"this {self.placement} IMU")
         if walks.sampling_rate_hz is None and (
             np.isfinite(self.sensor.bandwidth_hz)
@@ -152,7 +157,8 @@ class IMU:
         parts = []
         for start in range(0, people, BLOCK):
             rows = np.arange(start, min(start + BLOCK, people))
-            parts.append(self._block(motion, rows, turned[rows], offset[rows], rng))
+            shocks = None if self.impact is None else self._shocks(walks, rows)
+            parts.append(self._block(motion, rows, turned[rows], offset[rows], shocks, rng))
         samples = motion.coordinates.shape[1]
         readings = np.concatenate(parts) if parts else np.zeros((0, samples, 6))
         group = f"imu_{self.placement}"
@@ -174,11 +180,30 @@ class IMU:
             offset = offset + rng.normal(0.0, m.offset_sd_m, (people, 3))
         return turned, offset
 
+    def _shocks(self, walks: Trials, rows: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+        """Times of the contacts that reach the sensor (a leg's own, the trunk both), and walking speeds."""
+        side = self.placement[-1] if self.placement[-2:] in ("_r", "_l") and not self.placement.startswith("wrist") else None
+        events = walks.events
+        reaching = events["event"] == "initial_contact"
+        if side is not None:
+            reaching &= events["side"] == side
+        times = events.loc[reaching].groupby("trial_index")["time_s"]
+        by_trial = {int(str(n)): t.to_numpy(float) for n, t in times}
+        return [by_trial.get(int(n), np.zeros(0)) for n in rows], walks.table["walking_speed_mps"].to_numpy(float)[rows]
+
     def _block(
-        self, motion: Motion, rows: np.ndarray, turned: np.ndarray, offset: np.ndarray, rng: np.random.Generator | None
+        self,
+        motion: Motion,
+        rows: np.ndarray,
+        turned: np.ndarray,
+        offset: np.ndarray,
+        shocks: tuple[list[np.ndarray], np.ndarray] | None,
+        rng: np.random.Generator | None,
     ) -> np.ndarray:
         rate = motion.sampling_rate_hz[rows]
         force, spin = self._exact(motion, rows, offset)
+        if self.impact is not None and shocks is not None and rng is not None:
+            add_impacts(force, spin, shocks[0], rate, shocks[1], self.placement, self.impact, rng)
         if self.mounting.wobble_frequency_hz is not None and rng is not None:
             _wobble(
                 force,

@@ -356,28 +356,38 @@ def _events(n: int, clock: _Clock, phases: dict[str, np.ndarray], rate_hz: float
 
 
 def _write_truth(walks: Walks) -> None:
-    """Realised columns of the table, over whole strides."""
-    assert walks.motion is not None and walks.sampling_rate_hz is not None
-    time = np.arange(walks.motion.coordinates.shape[1]) / walks.sampling_rate_hz
-    heels = point_motion(walks.motion.skeleton, walks.motion.coordinates, points=["heel_r", "heel_l"])
-    place = {s: heels[f"heel_{s}"].position_m for s in SIDES}
-    values: dict[str, list[float]] = {}
-    for n, events in _by_trial(walks):
-        when = {
-            (e, s): events.loc[(events["event"] == f"{e}_contact") & (events["side"] == s), "time_s"].to_numpy()
-            for e in ("initial", "final")
-            for s in SIDES
-        }
-        for name, value in _truth_of(time, {s: place[s][n] for s in SIDES}, when).items():
-            values.setdefault(name, []).append(value)
-    for name, column in values.items():
-        walks.table[name] = column
+    """Realised columns of the table, over whole strides: heels at the contacts, exactly."""
+    assert walks.motion is not None
+    contacts: dict[tuple[str, str], list[np.ndarray]] = {}
+    by_trial = {int(str(n)): frame for n, frame in walks.events.groupby("trial_index", sort=True)}
+    for n in range(len(walks)):
+        event, side, time = (by_trial[n][c].to_numpy() for c in ("event", "side", "time_s"))
+        for e in ("initial", "final"):
+            for s in SIDES:
+                contacts.setdefault((e, s), []).append(time[(event == f"{e}_contact") & (side == s)].astype(float))
+    heels = {s: _heels(walks.motion, contacts["initial", s], s) for s in SIDES}
+    rows = [_truth_of({s: heels[s][n] for s in SIDES}, {key: times[n] for key, times in contacts.items()}) for n in range(len(walks))]
+    for name in rows[0] if rows else ():
+        walks.table[name] = [row[name] for row in rows]
 
 
-def _truth_of(time: np.ndarray, heel: dict[str, np.ndarray], when: dict[tuple[str, str], np.ndarray]) -> dict[str, float]:
+def _heels(motion: Motion, times: list[np.ndarray], side: str) -> list[np.ndarray]:
+    """Heel positions (E, 3) of every walk at its times; coordinates by cubic Hermite between samples."""
+    most = max((len(t) for t in times), default=0)
+    padded = np.array([np.concatenate([t, np.full(most - len(t), t[-1] if len(t) else 0.0)]) for t in times])
+    step = 1.0 / motion.sampling_rate_hz[:, None]
+    low = np.minimum((padded / step).astype(np.int64), motion.coordinates.shape[1] - 2)
+    u = (padded / step - low)[..., None]
+    row = np.arange(len(times))[:, None]
+    q = (1 + 2 * u) * (1 - u) ** 2 * motion.coordinates[row, low] + u**2 * (3 - 2 * u) * motion.coordinates[row, low + 1]
+    q += step[..., None] * (u * (1 - u) ** 2 * motion.speeds[row, low] - u**2 * (1 - u) * motion.speeds[row, low + 1])
+    place = point_motion(motion.skeleton, q, points=[f"heel_{side}"])[f"heel_{side}"].position_m
+    return [place[n, : len(t)] for n, t in enumerate(times)]
+
+
+def _truth_of(heel: dict[str, np.ndarray], when: dict[tuple[str, str], np.ndarray]) -> dict[str, float]:
     right, left = when["initial", "r"], when["initial", "l"]
-    x = {s: np.interp(when["initial", s], time, heel[s][:, 0]) for s in SIDES}
-    z = {s: np.interp(when["initial", s], time, heel[s][:, 2]) for s in SIDES}
+    x, z = ({s: heel[s][:, axis] for s in SIDES} for axis in (0, 2))
     strides = len(right) - 1
     span = right[-1] - right[0]
     after = np.searchsorted(right, left)  # left contacts: index of the next right one
@@ -404,10 +414,6 @@ def _truth_of(time: np.ndarray, heel: dict[str, np.ndarray], when: dict[tuple[st
         "stance_time_l_s": stance["l"],
         "double_support_time_s": max(0.0, stance["r"] + stance["l"] - stride_time),
     }
-
-
-def _by_trial(walks: Walks) -> list[tuple[int, pd.DataFrame]]:
-    return [(int(str(n)), frame) for n, frame in walks.events.groupby("trial_index", sort=True)]
 
 
 def _chosen(variability: Variability | Sequence[Variability] | None, n: int, row: pd.Series) -> Variability:

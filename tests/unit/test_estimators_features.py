@@ -156,3 +156,13 @@ def test_angles_forget_their_zero_and_refuse_degrees() -> None:
     assert np.allclose(one.cycles, two.cycles, atol=1e-5) and np.allclose(one.base, two.base, atol=1e-5)
     with pytest.raises(InputError, match="rad"):
         poses.featurise_angles({name: np.rad2deg(values) for name, values in angles.items()}, RATE, w.Body())
+
+
+def test_one_closed_cycle_is_one_stride_and_a_cut_one_is_found() -> None:
+    t = np.arange(101) * 1.07 / 100
+    cycle = {"hip_flexion_r": 0.4 * np.cos(2 * np.pi * t / 1.07), "knee_flexion_r": 0.5 - 0.5 * np.cos(2 * np.pi * (t / 1.07 - 0.2)) ** 3}
+    found = poses.featurise_angles(cycle, 100 / 1.07, w.Body())
+    assert len(found) == 1 and found.stride_time_s[0] == pytest.approx(1.07, abs=1e-6)
+    pose = {name: values[: int(1.4 * 1.1 * 60)] for name, values in pose_signal(1.2, 1.1).items()}
+    short = poses.featurise_pose(pose, 60.0, w.Body(), metric=True)
+    assert np.median(short.stride_time_s) == pytest.approx(1.1, abs=0.01)

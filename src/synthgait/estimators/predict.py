@@ -17,7 +17,7 @@ from synthgait.errors import InputError
 from synthgait.estimators import tasks
 from synthgait.estimators.base import ensemble
 from synthgait.estimators.features import poses
-from synthgait.estimators.features.windows import HARMONICS, Body, Windows
+from synthgait.estimators.features.windows import Body, Windows
 
 if TYPE_CHECKING:
     from synthgait.estimators.base import GaitEstimator
@@ -122,9 +122,7 @@ def _one_cycle(signals: Mapping[str, np.ndarray], stride_time_s: float, body: Bo
     if not any(name.startswith("hip_flexion") for name in names) or not any(name.startswith("knee_flexion") for name in names):
         raise InputError("the recording has no hip_flexion and knee_flexion of one side; give joint angles in rad")
     values = np.stack([np.asarray(signals[name], float) for name in names], axis=1)
-    coefficients = (np.fft.rfft(values, axis=0) / len(values))[None, : HARMONICS + 1]
-    one = np.ones(1)
-    return poses.angle_windows(names, coefficients, stride_time_s * one, 0 * one, one, body)
+    return poses.one_cycle(names, values, stride_time_s, body)
 
 
 def per_stride(values: np.ndarray, sd: np.ndarray, windows: Windows) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Windows]:

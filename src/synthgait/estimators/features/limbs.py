@@ -35,7 +35,7 @@ def featurise(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, body: 
     values = {}
     for side in sides:
         raw = trunk.imu(signals, f"{segment}_{side}")
-        trunk.check_units(raw)
+        trunk.check_units(raw, 20.0)  # a fast foot swings through 15 m/s^2 half of the time
         values[side] = w.to_working_rate(raw, sampling_rate_hz)
     votes = []
     for one in values.values():

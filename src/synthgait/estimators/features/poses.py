@@ -142,14 +142,37 @@ def featurise_angles(signals: Mapping[str, np.ndarray], sampling_rate_hz: float,
     if not sides:
         raise InputError("the recording has no hip_flexion and knee_flexion of one side; give joint angles in rad")
     names = [name for name in ANGLE_CHANNELS if name in signals and name[-1] in sides]
-    values = w.to_working_rate(np.stack([np.asarray(signals[name], float) for name in names], axis=1), sampling_rate_hz)
-    if np.abs(values).max() > 7.0:
+    raw = np.stack([np.asarray(signals[name], float) for name in names], axis=1)
+    if np.nanmax(np.abs(raw)) > 7.0:
         raise InputError("joint angles look like degrees; convert them to rad")
+    duration = (len(raw) - 1) / sampling_rate_hz
+    if _closes(raw, duration):
+        return one_cycle(names, raw[:-1], duration, body)
+    values = w.to_working_rate(raw, sampling_rate_hz)
     moving = w.band(values)
     centre, period, score = w.stride_times(moving / (moving.std(axis=0) + 1e-9))
     if not len(centre):
         raise InputError("no walking found: nothing in the recording repeats like strides")
     return angle_windows(names, w.fourier(values, centre, period), period, centre, score, body)
+
+
+def _closes(values: np.ndarray, duration_s: float) -> bool:
+    """True for exactly one cycle whose last sample repeats the first: of a stride's length, and all
+    channels end within 8 % of their range of where they began, nowhere else all at once.
+    """
+    low, high = w.STRIDE_TIME_LIMITS_S
+    if not low <= duration_s <= high:
+        return False
+    away = np.abs(values - values[0]) / (np.ptp(values, axis=0) + 1e-9)
+    edge = max(len(values) // 8, 1)
+    return bool((away[-1] < 0.08).all() and away[edge:-edge].max(axis=1).min() > 0.08)
+
+
+def one_cycle(names: list[str], values: np.ndarray, stride_time_s: float, body: w.Body) -> w.Windows:
+    """One window from joint angles (T, len(names)) over exactly one cycle, the closing sample left out."""
+    coefficients = (np.fft.rfft(values, axis=0) / len(values))[None, : w.HARMONICS + 1]
+    one = np.ones(1)
+    return angle_windows(names, coefficients, stride_time_s * one, 0 * one, one, body)
 
 
 def angle_windows(

@@ -39,12 +39,12 @@ def imu(signals: Mapping[str, np.ndarray], placement: str) -> np.ndarray:
     return np.stack([np.asarray(signals[name], float) for name in names], axis=1)
 
 
-def check_units(values: np.ndarray) -> None:
-    """Raise InputError where the mean specific force is not gravity in m/s^2."""
+def check_units(values: np.ndarray, largest_mps2: float = 14.0) -> None:
+    """Raise InputError where the median specific force (T, 6) is not gravity in m/s^2, give or take walking."""
     size = float(np.median(np.linalg.norm(values[:, :3], axis=1)))
     if 0.8 < size < 1.25:
         raise InputError("accelerations look like multiples of g (median 1); convert them to m/s^2")
-    if not 7.5 < size < 14.0:
+    if not 7.5 < size < largest_mps2:
         raise InputError(f"accelerations have a median size of {size:.3g}; give specific force in m/s^2 with gravity (about 9.8)")
     if float(np.median(np.linalg.norm(values[:, 3:6], axis=1))) > 12.0:
         raise InputError("angular velocities look like degrees per second; convert them to rad/s")

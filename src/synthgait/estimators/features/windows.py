@@ -26,10 +26,11 @@ WORKING_RATE_HZ = 100.0
 #: rigid-body walker and a person in shoes have little in common.
 HARMONICS = 8
 CYCLE_SAMPLES = 32
-#: From small children walking fast to people after stroke at 0.3 m/s.
-STRIDE_TIME_LIMITS_S = (0.55, 3.2)
-#: Least repetition (correlation of the channels one stride apart) that counts as walking.
-MINIMUM_REPETITION = 0.4
+#: From small children walking fast to people who walk at 0.25 m/s.
+STRIDE_TIME_LIMITS_S = (0.55, 4.0)
+#: Least repetition (correlation of the channels one stride apart) that counts as walking; the second
+#: is tried where the first finds nothing (daily life, a few strides with a stop).
+MINIMUM_REPETITION = (0.4, 0.2)
 _STRIDES_IN_WINDOW = 2.5
 
 
@@ -82,8 +83,8 @@ def to_working_rate(values: np.ndarray, sampling_rate_hz: float) -> np.ndarray:
 
 
 def band(values: np.ndarray, low_hz: float = 0.4, high_hz: float = 6.0) -> np.ndarray:
-    """Zero-phase band-pass of (T, C) at the working rate; short pieces are only centred."""
-    if len(values) < 60:
+    """Zero-phase band-pass of (T, C) at the working rate; pieces of under 4 s have no drift and are only centred."""
+    if len(values) < 4 * WORKING_RATE_HZ:
         return values - values.mean(axis=0)
     sos = butter(2, (low_hz, high_hz), btype="band", fs=WORKING_RATE_HZ, output="sos")
     return sosfiltfilt(sos, values, axis=0, padlen=min(len(values) - 1, 150))
@@ -106,7 +107,7 @@ def _best_lag(curve: np.ndarray, shortest: int) -> tuple[float, float]:
     """Stride lag in samples and its score: the first peak nearly as high as the highest one."""
     inner = np.arange(max(shortest, 1), len(curve) - 1)
     peaks = inner[(curve[inner] >= curve[inner - 1]) & (curve[inner] > curve[inner + 1])]
-    if not len(peaks):
+    if not len(peaks) or curve[peaks].max() <= 0:
         return np.nan, 0.0
     # Two strides repeat as well as one: the shortest lag within 12 % of the best is the stride.
     first = int(peaks[curve[peaks] >= 0.88 * curve[peaks].max()][0])
@@ -129,34 +130,59 @@ def stride_times(values: np.ndarray, *, section_s: float = 12.0) -> tuple[np.nda
         ``centre_s`` (N,) one window per stride of walking, ``stride_time_s`` (N,), ``score`` (N,)
         repetition in the window.
     """
+    for least in MINIMUM_REPETITION:
+        found = _stride_times(values, section_s, least)
+        if len(found):
+            break
+    table = np.array(found).reshape(-1, 3)
+    return table[:, 0], table[:, 1], table[:, 2]
+
+
+def _stride_times(values: np.ndarray, section_s: float, least: float) -> list[tuple[float, float, float]]:
     rate = WORKING_RATE_HZ
     shortest, longest = (int(limit * rate) for limit in STRIDE_TIME_LIMITS_S)
     n = len(values)
     section = int(section_s * rate)
-    starts = range(0, max(n - section // 2, 1), section // 2)
-    centres, times, scores = [], [], []
-    for start in starts:
+    found = []
+    for start in range(0, max(n - section // 2, 1), section // 2):
         part = values[start : start + section]
-        if len(part) < 1.7 * shortest:
+        if len(part) < 1.2 * shortest:
             continue
-        coarse, score = _best_lag(repetition(part, min(longest, int(len(part) / 1.6))), shortest)
-        if not score >= MINIMUM_REPETITION:
+        # A piece cut to little more than a stride still shows the beginning of the next one.
+        overlap = max(0.2 * rate, 0.12 * len(part))
+        curve = repetition(part, min(longest, int(len(part) - overlap)))
+        if least < MINIMUM_REPETITION[0]:
+            # Where little repeats, chance repetitions are weighed by how long strides usually last:
+            # 1.2 s, and half or twice that in one of twenty walkers.
+            usual = np.log(np.maximum(np.arange(len(curve)), 1) / rate / 1.2) / (np.log(2.0) / 2.0)
+            curve = curve * np.exp(-0.5 * usual**2)
+        coarse, score = _best_lag(curve, shortest)
+        if not score >= least:
             continue
         # Windows of four strides inside the section; the lag of two strides halves the error.
         half = int(2.0 * coarse)
         low = start if start == 0 else start + section // 4
         high = n if start + section >= n else start + section - section // 4
         for centre in np.arange(low + 0.5 * coarse, high, coarse):
-            a, b = int(max(centre - half, 0)), int(min(centre + half, n))
-            local = values[a:b]
-            if len(local) < 1.3 * coarse:
+            local = values[int(max(centre - half, 0)) : int(min(centre + half, n))]
+            if len(local) < 1.3 * coarse and n > 2 * coarse:
                 continue
-            fine, quality = _refine(local, coarse)
-            if quality >= MINIMUM_REPETITION:
-                centres.append(centre / rate)
-                times.append(fine / rate)
-                scores.append(quality)
-    return np.array(centres), np.array(times), np.array(scores)
+            fine, quality = _refine(local, coarse) if n > 2.2 * coarse else (_closest(values, coarse), score)
+            if quality >= least:
+                found.append((centre / rate, fine / rate, quality))
+    return found
+
+
+def _closest(values: np.ndarray, coarse: float) -> float:
+    """Lag near ``coarse`` at which a piece of one to two strides differs least from itself (mean square):
+    sharper than a correlation where the overlap is short.
+    """
+    lags = np.arange(max(int(0.88 * coarse), 2), min(int(1.12 * coarse) + 2, len(values) - 8))
+    if len(lags) < 3:
+        return coarse
+    difference = np.array([np.mean((values[lag:] - values[:-lag]) ** 2) for lag in lags])
+    best = int(np.argmin(difference))
+    return float(lags[0] + _parabola(-difference, best)) if 0 < best < len(lags) - 1 else coarse
 
 
 def _refine(values: np.ndarray, coarse: float) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from synthgait.musculoskeletal import Degree, MusculoskeletalModel, Muscle
+from synthgait.musculoskeletal import Degree, Muscle, MusculoskeletalModel
 
 PLANAR = ("pelvis_tilt", "pelvis_tx", "pelvis_ty", "lumbar_extension")
 LEG = ("hip_flexion", "knee_flexion", "ankle_dorsiflexion")

@@ -4,7 +4,8 @@ In: a ``MusculoskeletalModel``, a ``WalkingTask`` and perhaps a guess. Out: a ``
 
 The problem is that of ``simulate.problem``: trapezoidal rule, implicit dynamics, half a stride closed
 by the mirror or a whole one closed on itself, the mean over time of the same cost terms with the same
-shares. Moco differentiates by finite differences, so it is much slower.
+shares, but for one: the soft pull's share of textbook ground reaction is not in Moco's cost, so the two
+agree at tracking_weight 0. Moco differentiates by finite differences, so it is much slower.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -32,8 +33,6 @@ PROGRESSION = "pelvis_tx"
 #: Bounds as the CasADi engine has them.
 _ACTIVATION, _SPEED, _ACCELERATION = (0.01, 1.0), (-30.0, 30.0), (-1000.0, 1000.0)
 _TENDON_FORCE, _TENDON_RATE, _CONTROL = (0.0, 1.5), (-50.0, 50.0), (-1.0, 1.0)
-#: Coordinates whose sum is the trunk's angle against the world.
-_TRUNK_PAIRS = (("pelvis_tilt", "lumbar_extension"), ("pelvis_list", "lumbar_bending"), ("pelvis_rotation", "lumbar_rotation"))
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,6 @@ def solve_walking(
     Raises:
         InputError: a task or a body that Moco cannot be asked for.
     """
-    if task.trunk_lean_rad != 0.0:
-        raise InputError("engine moco knows no trunk lean; set trunk_lean_rad to 0 or take the casadi engine")
     constants = {(float(m.activation_time_constant_s), float(m.deactivation_time_constant_s)) for m in model.muscles}
     if len(constants) > 1:
         raise InputError("engine moco needs the same activation time constants in all muscles (OpenSim 4.6); take the casadi engine")
@@ -102,6 +99,7 @@ def solve_here(model: MusculoskeletalModel, task: WalkingTask, guess: WalkingSol
     solver.set_optim_finite_difference_scheme(settings.finite_differences)
     solver.set_optim_ipopt_print_level(0)
     solver.set_verbosity(0)
+    solver.set_scale_variables_using_bounds(True)  # activations and accelerations differ by 1000
     solver.set_parallel(0)  # one process per core is the sweep's business
     trajectory = solver.createGuess("bounds")
     walk.write_guess(trajectory, guess)
@@ -195,10 +193,10 @@ class _Walk:
     def _add_costs(self, problem: opensim.MocoProblem, reference_stride_time_s: float) -> None:
         """The terms of ``WalkingProblem._cost``, each a mean over time."""
         task, muscles = self.task, len(self.muscle_path)
-        weight = {name: share * getattr(task, f"{name}_weight") for name, share in COST_SHARES.items()}
+        weight = {name: share * getattr(task, f"{name}_weight") for name, share in COST_SHARES.items() if name != "ground"}
 
         def add(goal: opensim.MocoGoal, goal_weight: float) -> None:
-            if goal_weight > 0:
+            if goal_weight != 0:
                 goal.setWeight(goal_weight)
                 goal.setDivideByDuration(True)
                 problem.addGoal(goal)
@@ -218,14 +216,17 @@ class _Walk:
         for path, w in squares.items():
             goal.setWeightForState(path, w)
         add(goal, 1.0 if squares else 0.0)
-        for pelvis, lumbar in _TRUNK_PAIRS:
-            if lumbar in self.coordinate_path:
-                lean = opensim.MocoOutputGoal(f"trunk_{lumbar}")
-                lean.setOutputPath(f"{self.coordinate_path[pelvis]}|value")
-                lean.setSecondOutputPath(f"{self.coordinate_path[lumbar]}|value")
-                lean.setOperation("addition")
-                lean.setExponent(2)
-                add(lean, weight["trunk"])
+        if "lumbar_extension" in self.coordinate_path:
+            # The squared angle of the torso against its upright: in the plane (tilt + extension + lean)^2, in
+            # space that plus the squares of the sideways and turning sums, to second order. Not by outputs:
+            # Moco evaluates a coordinate's value output at a state it has not updated.
+            upright = opensim.MocoOrientationTrackingGoal("trunk")
+            frames = opensim.StdVectorString()
+            frames.append("/bodyset/torso")
+            upright.setFramePaths(frames)
+            pose = dict.fromkeys(self.coordinate_path, 0.0) | {"lumbar_extension": -task.trunk_lean_rad}
+            upright.setStatesReference(self._table(pose, lambda name, time_s: np.full_like(time_s, pose[name]), reference_stride_time_s))
+            add(upright, weight["trunk"])
         rotations = [d.coordinate for j in self.model.joints for d in j.degrees if d.kind == "rotation"]
         for name in rotations:
             goal = opensim.MocoOutputGoal(f"acceleration_{name}")
@@ -233,26 +234,28 @@ class _Walk:
             goal.setExponent(2)
             add(goal, weight["acceleration"] / 400.0 / len(rotations))
         legs = [n for n in self.coordinate_path if n.startswith(("hip", "knee", "ankle"))]
-        tracked = dict.fromkeys(legs, weight["tracking"] / max(len(legs), 1))
-        tracked |= {pelvis: weight["trunk"] for pelvis, lumbar in _TRUNK_PAIRS[1:] if lumbar in self.coordinate_path}
+        tracked = {name: (3.0 if "knee" in name else 1.0) * weight["tracking"] / len(legs) for name in legs}
+        tracked |= {pelvis: weight["trunk"] for pelvis in ("pelvis_list", "pelvis_rotation") if pelvis in self.coordinate_path}
         tracked = {name: w for name, w in tracked.items() if w > 0}
         if tracked:
             goal = opensim.MocoStateTrackingGoal("tracking")
-            goal.setReference(self._reference(list(tracked), reference_stride_time_s))
+            goal.setReference(
+                self._table(tracked, lambda name, t: reference_angle(name, t / reference_stride_time_s), reference_stride_time_s)
+            )
             goal.setPattern("|".join(f"{self.coordinate_path[n]}/value" for n in tracked))
             for name, w in tracked.items():
                 goal.setWeightForState(f"{self.coordinate_path[name]}/value", w)
             add(goal, 1.0)
 
-    def _reference(self, names: list[str], stride_time_s: float) -> opensim.TableProcessor:
-        """Textbook angles against time, past the longest stride there can be."""
+    def _table(self, names: Iterable[str], curve: Callable[[str, np.ndarray], np.ndarray], stride_time_s: float) -> opensim.TableProcessor:
+        """Coordinate values against time, past the longest stride there can be."""
         time_s = np.arange(-0.1, max(self.task.stride_time_bounds_s[1], stride_time_s) + 0.2, 0.01)
         table = opensim.TimeSeriesTable()
         labels = opensim.StdVectorString()
         for name in names:
             labels.append(f"{self.coordinate_path[name]}/value")
         table.setColumnLabels(labels)
-        values = np.stack([reference_angle(name, time_s / stride_time_s) for name in names], axis=1)
+        values = np.stack([curve(name, time_s) for name in names], axis=1)
         for instant, row in zip(time_s, values, strict=True):
             table.appendRow(float(instant), opensim.RowVector.createFromMat(row))
         table.addTableMetaDataString("inDegrees", "no")

@@ -15,7 +15,7 @@ import numpy as np
 
 
 #: Shares of the cost terms at unit weights, for both engines; times ten for the sake of the solvers' tolerances.
-COST_SHARES = {"excitation": 10.0, "activation": 10.0, "acceleration": 0.005, "lumbar": 1.0, "tracking": 6.0, "trunk": 5.0}
+COST_SHARES = {"excitation": 10.0, "activation": 10.0, "acceleration": 0.05, "lumbar": 1.0, "tracking": 18.0, "ground": 3.0, "trunk": 5.0}
 
 
 @dataclass(frozen=True)

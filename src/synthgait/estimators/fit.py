@@ -203,6 +203,11 @@ def _standardise(network: StrideNetwork, examples: Examples) -> None:
     put("curve", examples.curves, (0, 2), True)
 
 
+def _median(rows: np.ndarray) -> np.ndarray:
+    """Median of the known rows per column, NaN where a column has none."""
+    return np.array([np.median(column[np.isfinite(column)]) if np.isfinite(column).any() else np.nan for column in rows.T])
+
+
 def calibrate(members: list[StrideNetwork], check: Examples, task: str) -> dict[str, float]:
     """Make 90 % intervals true on held-out synthetic people; returns the errors there.
 
@@ -223,7 +228,7 @@ def calibrate(members: list[StrideNetwork], check: Examples, task: str) -> dict[
             "activation_mae": float(np.nanmean(np.abs(curves - check.curves)[:, activation])),
             "correlation": float(np.nanmean(correlation)),
         }
-    error = np.array([np.median(values[rows] - check.values[rows], axis=0) for rows in walks])
+    error = np.array([_median(values[rows] - check.values[rows]) for rows in walks])
     spread = np.array([np.median(value_sd[rows], axis=0) for rows in walks])
     ratio = np.abs(error) / np.maximum(spread, 1e-9)
     factor = np.ones(ratio.shape[1])
@@ -236,7 +241,7 @@ def calibrate(members: list[StrideNetwork], check: Examples, task: str) -> dict[
     speed, step, base = [], [], []
     for rows in walks:
         windows = check.windows[check.walk[rows[0]]]
-        terms = per_stride(values[rows], value_sd[rows], windows)[0]
+        terms = per_stride(values[rows], value_sd[rows], windows, tasks.sensor_named(check.sensor))[0]
         truth = check.truth[check.walk[rows[0]]]
         plain = windows.body.length_m * np.exp(windows.base) / windows.stride_time_s
         speed.append(np.median(terms["walking_speed_mps"]) - truth["walking_speed_mps"])

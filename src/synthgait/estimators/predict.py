@@ -75,7 +75,7 @@ def predict(
         windows = tasks.sensor_named(name).featurise(signals, rate, body)
     out = ensemble(estimator.networks[name], windows.cycles, windows.present, windows.scalars)
     if estimator.task == "gait_parameters":
-        result = summarise(*per_stride(out[0], out[1], windows))
+        result = summarise(*per_stride(out[0], out[1], windows, tasks.sensor_named(name)))
     else:
         result = muscle_curves(out[2], out[3], reference_side)
     return result | {"sensor": name, "n_strides": len(windows), "repetition": float(np.median(windows.score))}
@@ -125,11 +125,13 @@ def _one_cycle(signals: Mapping[str, np.ndarray], stride_time_s: float, body: Bo
     return poses.one_cycle(names, values, stride_time_s, body)
 
 
-def per_stride(values: np.ndarray, sd: np.ndarray, windows: Windows) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Windows]:
+def per_stride(
+    values: np.ndarray, sd: np.ndarray, windows: Windows, sensor: tasks.Sensor
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Windows]:
     """Gait terms of each window and the standard deviations of those that the network estimates."""
     column = {name: index for index, name in enumerate(tasks.VALUES)}
     time = windows.stride_time_s
-    stride = windows.body.length_m * np.exp(windows.base + values[:, column["log_stride_ratio"]])
+    stride = windows.body.length_m * tasks.corrected(windows.base, values[:, column["log_stride_ratio"]], sensor)
     stride_sd = stride * sd[:, column["log_stride_ratio"]]
     share, share_sd = values[:, column["step_length_share_r"]], sd[:, column["step_length_share_r"]]
     step, step_sd = values[:, column["step_time_share_r"]], sd[:, column["step_time_share_r"]]

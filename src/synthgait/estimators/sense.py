@@ -157,7 +157,7 @@ def assemble(sensor: str, task: str, trials: Trials, windows: list[Windows | Non
         values = np.zeros((sum(count), 0), np.float32)
         curves = np.repeat(_curve_targets(trials.select(usable)), count, axis=0)
     else:
-        values = np.concatenate([tasks.value_targets(row, w) for row, w in zip(truth, kept, strict=True)])
+        values = np.concatenate([tasks.value_targets(row, w, tasks.sensor_named(sensor)) for row, w in zip(truth, kept, strict=True)])
         curves = np.zeros((sum(count), 0, CYCLE_SAMPLES), np.float32)
     return Examples(
         sensor,

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -27,7 +27,7 @@ from safetensors.numpy import load_file, save_file
 from synthgait.conventions import TRIAL_COLUMNS
 from synthgait.errors import InputError
 from synthgait.gait import gait_events
-from synthgait.generators.conditions import COLUMNS, ConditionSpace, Value, condition_table, requested_columns
+from synthgait.generators.conditions import CATEGORICAL, COLUMNS, ConditionSpace, Value, condition_table, requested_columns
 from synthgait.generators.plausibility import Limits, broken_limits, measure
 from synthgait.generators.prior import ConditionalGaussian
 from synthgait.generators.representation import Body, StrideRepresentation
@@ -37,9 +37,23 @@ from synthgait.trials import Trials
 GENERATOR_FORMAT = "1"
 #: Strides that are always computed together.
 BLOCK = 256
+#: Resolution of generated signals, powers of two in the group's unit and far under a stride's accuracy:
+#: 15 microradians, 15 micrometres, 0.03 N, 0.06 mm, 0.0002 of activation. What lies under it would be
+#: noise that costs half of the file and of the time to write it.
+RESOLUTION = {
+    "joint_angles": 2.0**-16,
+    "pelvis": 2.0**-16,
+    "ground_reaction": 2.0**-5,
+    "centre_of_pressure": 2.0**-14,
+    "muscle_activation": 2.0**-12,
+}
 _SIDE_SWAP = {"left": "right", "right": "left"}
 _REALISED = [name for name, (kind, _) in TRIAL_COLUMNS.items() if kind == "number" and name.endswith(("_mps", "_spm", "_m", "_s"))]
 _CHECKED = ["foot_skate_mps", "penetration_m", "residual_force_bw", "residual_moment_nmkg", "repaired_force_bw", "repaired_moment_nmkg"]
+
+
+#: Conditions of some rows of a block, drawn with their random generators or given.
+_Asked = Callable[[np.ndarray, list[np.random.Generator]], pd.DataFrame]
 
 
 class StrideGenerator(ABC):
@@ -153,9 +167,27 @@ class StrideGenerator(ABC):
         limits = self.limits if max_residual is None else replace(self.limits, repaired_force_bw=max_residual)
         self.space.check_request(conditions)
         for block in range(first // BLOCK, (first + n - 1) // BLOCK + 1):
-            strides = self._block(block, seed, attempts, limits, guidance_scale, conditions)
+            strides = self._block(block, seed, attempts, limits, guidance_scale, lambda rows, rngs: self.space.draw(conditions, rngs))
             low, high = max(first - block * BLOCK, 0), min(first + n - block * BLOCK, BLOCK)
             yield strides if (low, high) == (0, BLOCK) else strides.select(np.arange(low, high))
+
+    def sample_under(
+        self, conditions: pd.DataFrame, *, seed: int = 0, attempts: int = 4, max_residual: float | None = None, guidance_scale: float = 1.0
+    ) -> Trials:
+        """One stride per row of a table with the columns of ``conditions.COLUMNS``, nothing left open.
+
+        Other arguments, result and errors as ``sample``.
+        """
+        for name in CATEGORICAL:
+            self.space.check_request({name: tuple(sorted(set(conditions[name])))})
+        limits = self.limits if max_residual is None else replace(self.limits, repaired_force_bw=max_residual)
+        parts = []
+        for block in range(-(-len(conditions) // BLOCK)):
+            rows = np.arange(block * BLOCK, (block + 1) * BLOCK)
+            asked = conditions[list(COLUMNS)].iloc[np.minimum(rows, len(conditions) - 1)].reset_index(drop=True)
+            strides = self._block(block, seed, attempts, limits, guidance_scale, lambda i, rngs, asked=asked: asked.iloc[i].reset_index(drop=True))
+            parts.append(strides.select(np.flatnonzero(rows < len(conditions))))
+        return Trials.concatenate(parts)
 
     def save(self, path: str | Path) -> None:
         """Write a folder: generator.json, representation.safetensors, prior.safetensors, population.csv and the networks."""
@@ -229,14 +261,14 @@ class StrideGenerator(ABC):
     # -- one block -------------------------------------------------------------------------------------
 
     def _block(
-        self, block: int, seed: int, attempts: int, limits: Limits, guidance_scale: float, request: Mapping[str, Value]
+        self, block: int, seed: int, attempts: int, limits: Limits, guidance_scale: float, asked: _Asked
     ) -> Trials:
         numbers = np.arange(block * BLOCK, (block + 1) * BLOCK)
         strides, measures, broken, tries = None, None, None, np.ones(BLOCK, int)
         pending = np.arange(BLOCK)
         for attempt in range(max(1, attempts)):
             rngs = [np.random.Generator(np.random.Philox(key=[seed, int(i)], counter=[0, 0, 0, attempt])) for i in numbers[pending]]
-            drawn, drawn_measures = self._draw(request, rngs, guidance_scale, limits)
+            drawn, drawn_measures = self._draw(asked(pending, rngs), rngs, guidance_scale, limits)
             drawn_broken = broken_limits(drawn_measures, limits).to_numpy()
             if strides is None or measures is None or broken is None:
                 strides, measures, broken = drawn, drawn_measures, drawn_broken
@@ -252,15 +284,17 @@ class StrideGenerator(ABC):
                 break
         assert strides is not None and measures is not None and broken is not None
         strides.table = self._table(strides.table, measures, broken, tries, numbers, seed)
+        for group, array in strides.signals.items():
+            np.rint(array / np.float32(RESOLUTION[group]), out=array)
+            array *= np.float32(RESOLUTION[group])
         strides.events = gait_events(strides)
         strides.kind = "synthetic"
         strides.attributes = {"name": f"synthetic gait ({self.method})"}
         return strides
 
     def _draw(
-        self, request: Mapping[str, Value], rngs: list[np.random.Generator], guidance_scale: float, limits: Limits
+        self, conditions: pd.DataFrame, rngs: list[np.random.Generator], guidance_scale: float, limits: Limits
     ) -> tuple[Trials, pd.DataFrame]:
-        conditions = self.space.draw(request, rngs)
         latents = self._latents(self.space.encode(conditions), rngs, guidance_scale)
         strides = self.representation.decode(latents, Body.of(conditions))
         table = conditions.assign(stride_time_s=strides.stride_time_s, stride_length_m=strides.stride_length_m)

@@ -69,6 +69,7 @@ class TrainingRecipe(_Strict):
 class Recipe(_Strict):
     """A whole YAML recipe: method, its settings, representation and training."""
 
+    description: str = ""
     method: Literal["diffusion", "gan", "gaussian", "nearest_seed"]
     seed: int = Field(0, ge=0)
     settings: dict[str, Any] = Field(default_factory=dict)

@@ -24,8 +24,8 @@ from synthgait import opensim_model
 from synthgait.certify import OpenSimBody
 from synthgait.conventions import mirror_name, mirror_sign
 from synthgait.errors import InputError
-from synthgait.musculoskeletal import MusculoskeletalModel
-from synthgait.simulate.normative import periodic_derivative, reference_angle, typical_cadence_spm
+from synthgait.musculoskeletal import MusculoskeletalModel, hip_to_ankle_m
+from synthgait.simulate.normative import periodic_derivative, reference_angle, stride_time_bounds_s, typical_stride_time_s
 from synthgait.simulate.task import COST_SHARES, WalkingSolution, WalkingTask
 from synthgait.simulate.workers import Side, SideDied, SideError
 
@@ -140,8 +140,7 @@ class _Walk:
     def fill(self, problem: opensim.MocoProblem, reference_stride_time_s: float) -> None:
         """Model, bounds, constraints and cost."""
         problem.setModel(opensim_model.build(self.model))
-        fixed = self.task.stride_time_s
-        low, high = (fixed, fixed) if fixed else self.task.stride_time_bounds_s
+        low, high = stride_time_bounds_s(self.model, self.task)
         problem.setTimeBounds(opensim.MocoInitialBounds(0.0), opensim.MocoFinalBounds(self.fraction * low, self.fraction * high))
         for name, path in self.coordinate_path.items():
             bounds = self.model.joint_range(name)
@@ -249,7 +248,7 @@ class _Walk:
 
     def _table(self, names: Iterable[str], curve: Callable[[str, np.ndarray], np.ndarray], stride_time_s: float) -> opensim.TableProcessor:
         """Coordinate values against time, past the longest stride there can be."""
-        time_s = np.arange(-0.1, max(self.task.stride_time_bounds_s[1], stride_time_s) + 0.2, 0.01)
+        time_s = np.arange(-0.1, max(stride_time_bounds_s(self.model, self.task)[1], stride_time_s) + 0.2, 0.01)
         table = opensim.TimeSeriesTable()
         labels = opensim.StdVectorString()
         for name in names:
@@ -284,9 +283,7 @@ class _Walk:
     def textbook_guess(self) -> WalkingSolution:
         """A stride of textbook joint angles at textbook cadence, lowest sphere on the floor."""
         names = list(self.coordinate_path)
-        leg_m = -sum(j.parent_translation_m[1] for j in self.model.joints if j.name in ("hip_r", "knee_r", "ankle_r"))
-        stride_time = self.task.stride_time_s or 120.0 / typical_cadence_spm(self.task.walking_speed_mps, leg_m / 0.53)
-        stride_time = float(np.clip(stride_time, *self.task.stride_time_bounds_s)) if self.task.stride_time_s is None else stride_time
+        stride_time = float(np.clip(typical_stride_time_s(self.model, self.task), *stride_time_bounds_s(self.model, self.task)))
         k, m = 2 * self.task.intervals, len(self.muscle_path)
         q = np.stack([reference_angle(name, np.arange(k) / k) for name in names], axis=1)
         flat = np.zeros((k, m))
@@ -377,6 +374,7 @@ class _Walk:
         theirs = self.body.evaluate(q, u, a, tendon, rate, control)
         return WalkingSolution(
             stride_time_s=float(time_s[-1] - time_s[0]),
+            hip_to_ankle_m=float(hip_to_ankle_m(self.model)),
             time_s=time_s,
             coordinates=q,
             speeds=u,

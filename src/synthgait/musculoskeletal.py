@@ -179,6 +179,13 @@ class MusculoskeletalModel:
         raise KeyError(f"the model has no coordinate {coordinate!r}")
 
 
+def hip_to_ankle_m(model: MusculoskeletalModel) -> Number:
+    """Hip to ankle of the right leg, straight, along the joints' offsets."""
+    joints = {joint.name: joint for joint in model.joints}
+    thigh = joints["knee_r"].child_translation_m[1] - joints["knee_r"].parent_translation_m[1]
+    return thigh - joints["ankle_r"].parent_translation_m[1]
+
+
 # -- the numbers of a model as one flat vector -----------------------------------------------------
 
 #: Fields that make the model's structure (fixed in a compiled problem), not its numbers.
@@ -534,7 +541,7 @@ def _foot_contacts(side: str, scales: _Scales, mass: float) -> list[Contact]:
             static_friction=0.8,
             dynamic_friction=0.8,
             viscous_friction=0.5,
-            transition_velocity_mps=0.2,
+            transition_velocity_mps=0.05,
         )
         for name, (location, radius) in _CONTACTS.items()
     ]

@@ -45,6 +45,7 @@ def solve(model: MusculoskeletalModel, task: WalkingTask, guess: WalkingSolution
         cost=1.0,
         wall_s=time.time(),
         stride_time_s=stride_time,
+        hip_to_ankle_m=0.8,
         time_s=stride_time * phase,
         coordinates=coordinates,
         speeds=speeds,

@@ -204,6 +204,7 @@ def rest() -> tuple[MusculoskeletalModel, WalkingSolution]:
         cost=0.0,
         wall_s=0.0,
         stride_time_s=0.9,
+        hip_to_ankle_m=0.8,
         time_s=np.linspace(0.0, 0.9, NODES),
         coordinates=constant(height, bend),
         speeds=constant(0, 0),

@@ -156,7 +156,7 @@ def _as_solution(model, trials, start, nodes):
     muscles = len(MUSCLES)
     zeros = np.zeros((nodes + 1, muscles))
     return WalkingSolution(
-        "ok", "", 1, 0.0, 0.0, period, np.linspace(0, period, nodes + 1), coordinates, on_nodes(speeds), on_nodes(accelerations),
+        "ok", "", 1, 0.0, 0.0, period, 0.8, np.linspace(0, period, nodes + 1), coordinates, on_nodes(speeds), on_nodes(accelerations),
         linear(trials.signals["muscle_activation"][0].astype(float)), zeros, zeros, zeros, zeros, np.zeros((nodes + 1, 3)),
         contact_force, contact_point, np.zeros((nodes + 1, len(COORDINATES))),
     )  # fmt: skip

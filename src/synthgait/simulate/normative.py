@@ -14,6 +14,9 @@ from functools import cache
 import numpy as np
 from scipy.interpolate import CubicSpline, PchipInterpolator
 
+from synthgait.musculoskeletal import MusculoskeletalModel, hip_to_ankle_m
+from synthgait.simulate.task import WalkingTask
+
 _PERCENT_DEGREES: dict[str, tuple[tuple[float, float], ...]] = {
     "hip_flexion": ((0, 28), (10, 24), (20, 15), (30, 5), (40, -4), (50, -10), (55, -9), (60, -4), (70, 12), (80, 26), (88, 31), (95, 30)),
     "knee_flexion": ((0, 4), (7, 13), (14, 18), (20, 16), (30, 9), (40, 5), (48, 8), (55, 20), (62, 42), (72, 62), (80, 52), (88, 25), (95, 5)),
@@ -104,3 +107,17 @@ def typical_cadence_spm(walking_speed_mps: float, height_m: float) -> float:
     froude_speed = walking_speed_mps / np.sqrt(9.80665 * 0.53 * height_m)
     step_length = 0.41 * height_m * (froude_speed / 0.43) ** 0.42
     return 60.0 * walking_speed_mps / step_length
+
+
+def typical_stride_time_s(model: MusculoskeletalModel, task: WalkingTask) -> float:
+    """Stride time that people of this size choose at this speed."""
+    # hip to ankle is 0.475 of the height of the generic person
+    return 120.0 / typical_cadence_spm(task.walking_speed_mps, hip_to_ankle_m(model) / 0.475)
+
+
+def stride_time_bounds_s(model: MusculoskeletalModel, task: WalkingTask) -> tuple[float, float]:
+    """Lower and upper limit of the stride time, equal where the task prescribes one."""
+    if task.stride_time_s:
+        return task.stride_time_s, task.stride_time_s
+    typical = typical_stride_time_s(model, task)
+    return task.stride_time_bounds_s or (0.75 * typical, 1.6 * typical)

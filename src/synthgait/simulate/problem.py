@@ -22,6 +22,7 @@ import numpy as np
 from synthgait.conventions import GRAVITY_MPS2, mirror_name, mirror_sign
 from synthgait.musculoskeletal import MusculoskeletalModel
 from synthgait.simulate import dynamics as dyn
+from synthgait.simulate.task import COST_SHARES
 
 SX, MX = ca.SX, ca.MX
 
@@ -40,8 +41,6 @@ TASK = (
     "trunk_weight",
     "trunk_lean_rad",
 )
-#: Shares of the cost at unit weights, times ten for the sake of the solver's tolerances.
-COST_SHARES = {"excitation": 10.0, "activation": 10.0, "acceleration": 0.05, "lumbar": 1.0, "tracking": 18.0, "ground": 3.0, "trunk": 5.0}
 
 
 @dataclass(frozen=True)

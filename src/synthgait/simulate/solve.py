@@ -16,8 +16,8 @@ import numpy as np
 
 from synthgait.conventions import GRAVITY_MPS2, mirror_name
 from synthgait.errors import InputError
-from synthgait.musculoskeletal import MusculoskeletalModel, map_numbers, parameters
-from synthgait.simulate.normative import periodic_derivative, reference_angle, reference_ground_reaction, typical_cadence_spm
+from synthgait.musculoskeletal import MusculoskeletalModel, hip_to_ankle_m, map_numbers, parameters
+from synthgait.simulate.normative import periodic_derivative, reference_angle, reference_ground_reaction, stride_time_bounds_s, typical_stride_time_s
 from synthgait.simulate.problem import TASK, Layout, WalkingProblem
 from synthgait.simulate.task import WalkingSolution, WalkingTask
 
@@ -35,8 +35,8 @@ _IPOPT = {
     "print_level": 0,
     "sb": "yes",
 }
-# Warm starts begin close to the barrier's end.
-_WARM = {"mu_strategy": "monotone", "mu_init": 1e-3, "bound_push": 1e-4, "bound_frac": 1e-4}
+# A warm start begins at the end of the barrier: a larger one first pushes activations off their bounds.
+_WARM = {"mu_strategy": "monotone", "mu_init": 3e-5, "bound_push": 1e-4, "bound_frac": 1e-4}
 
 
 def _structure(model: MusculoskeletalModel) -> MusculoskeletalModel:
@@ -93,12 +93,9 @@ def solve_walking(
     if guess is None:
         nodes, stride_time = _textbook_guess(problem, p, reference, model, task)
     else:
-        nodes, stride_time = _from_solution(guess, layout, phases, task)
+        nodes, stride_time = _from_solution(problem, p, guess, model, task)
     lower, upper = _bounds(model, layout, intervals)
-    fixed = task.stride_time_s
-    low_time, high_time = (fixed, fixed) if fixed else task.stride_time_bounds_s
-    if fixed:
-        stride_time = fixed
+    low_time, high_time = stride_time_bounds_s(model, task)
     low_g, high_g = _constraint_bounds(problem, task, model)
     solver = _solver(structure, intervals, task.symmetric, guess is not None, tuple(sorted((options or {}).items())))
     result = solver(
@@ -119,6 +116,7 @@ def solve_walking(
         nodes,
         float(x[-1]),
         task,
+        hip_to_ankle_m(model),
         status="ok" if ok else "not_converged",
         message="" if ok else f"IPOPT stopped after {stats['iter_count']} iterations: {stats['return_status']}",
         iterations=int(stats["iter_count"]),
@@ -134,15 +132,10 @@ def bundled_walk(model: MusculoskeletalModel) -> WalkingSolution | None:
     return walk if fits else None
 
 
-def leg_length_m(model: MusculoskeletalModel) -> float:
-    """Hip to ankle of the right leg along the joints' offsets."""
-    return -sum(j.parent_translation_m[1] - j.child_translation_m[1] for j in model.joints if j.name in ("knee_r", "ankle_r"))
-
-
 def _reference(model: MusculoskeletalModel, task: WalkingTask, phases: np.ndarray) -> np.ndarray:
     """Reference angles and ground reaction of every node, (D + 6, K)."""
     angles = [reference_angle(c, phases) for c in model.coordinates]
-    speed = task.walking_speed_mps / np.sqrt(GRAVITY_MPS2 * 1.1 * leg_length_m(model))
+    speed = task.walking_speed_mps / np.sqrt(GRAVITY_MPS2 * 1.1 * hip_to_ankle_m(model))
     right, left = (reference_ground_reaction(speed, phases + shift).T for shift in (0.0, 0.5))
     return np.vstack([*angles, right, left * np.array([[1.0], [1.0], [-1.0]])])
 
@@ -191,8 +184,7 @@ def _textbook_guess(problem: WalkingProblem, p: np.ndarray, reference: np.ndarra
     """Nodes (K, size) in physical units and a stride time, from textbook joint angles."""
     layout, k = problem.layout, problem.intervals
     names = list(model.coordinates)
-    height = leg_length_m(model) / 0.475
-    stride_time = task.stride_time_s or float(np.clip(120.0 / typical_cadence_spm(task.walking_speed_mps, height), *task.stride_time_bounds_s))
+    stride_time = float(np.clip(typical_stride_time_s(model, task), *stride_time_bounds_s(model, task)))
     nodes = np.zeros((k, layout.size))
     nodes[:, layout.slices["act"]] = nodes[:, layout.slices["exc"]] = 0.05
     nodes[:, layout.slices["ten"]] = 0.1
@@ -227,30 +219,63 @@ def _node_arguments(problem: WalkingProblem, p: np.ndarray, nodes: np.ndarray):
     return (nodes / problem.layout.scale).T, reference, *tile
 
 
-def _from_solution(guess: WalkingSolution, layout: Layout, phases: np.ndarray, task: WalkingTask) -> tuple[np.ndarray, float]:
-    """Nodes at the phases, taken over from a stride of any mesh; forward motion is shifted to the new speed."""
-    nodes = np.empty((len(phases), layout.size))
+def _from_solution(problem: WalkingProblem, p: np.ndarray, guess: WalkingSolution, model: MusculoskeletalModel, task: WalkingTask):
+    """Nodes and stride time from a neighbour's stride of any mesh, moved to this body and speed.
+
+    The stride is slowed or sped up so that the feet stay planted at the new speed, translations go with
+    the length of the leg, and the pelvis is raised or lowered until the floor carries the body.
+    """
+    layout, names = problem.layout, list(model.coordinates)
+    phases = problem.fraction * np.arange(problem.intervals) / problem.intervals
     at = guess.time_s / guess.stride_time_s
-    speed = (guess.coordinates[-1, 3] - guess.coordinates[0, 3]) / guess.stride_time_s
-    q, v = guess.coordinates.copy(), guess.speeds.copy()
-    q[:, 3] -= guess.time_s * speed
-    v[:, 3] += task.walking_speed_mps - speed
+    tx, ty, tz = (names.index(n) if n in names else None for n in ("pelvis_tx", "pelvis_ty", "pelvis_tz"))
+    length = guess.coordinates[-1, tx] - guess.coordinates[0, tx]
+    size = hip_to_ankle_m(model) / guess.hip_to_ankle_m
+    stride_time = float(np.clip(length * size / task.walking_speed_mps, *stride_time_bounds_s(model, task)))
+    slower = stride_time / guess.stride_time_s
+    q, v, a = guess.coordinates.copy(), guess.speeds.copy(), guess.accelerations.copy()
+    q[:, tx] -= at * length
+    v[:, tx] -= length / guess.stride_time_s
+    for column in (c for c in (tx, ty, tz) if c is not None):
+        q[:, column] *= size
+        v[:, column] *= size
+        a[:, column] *= size
+    v[:, tx] += task.walking_speed_mps * slower
     groups = {
         "q": q,
-        "v": v,
-        "a": guess.accelerations,
+        "v": v / slower,
+        "a": a / slower**2,
         "act": guess.activation,
         "exc": guess.excitation,
         "ten": guess.tendon_force[:, list(layout.compliant)],
-        "rate": guess.tendon_force_rate[:, list(layout.compliant)],
+        "rate": guess.tendon_force_rate[:, list(layout.compliant)] / slower,
         "lum": guess.actuator_control,
     }
+    nodes = np.empty((len(phases), layout.size))
     for name, values in groups.items():
-        nodes[:, layout.slices[name]] = np.stack([np.interp(phases, at, column) for column in values.T], axis=1)
-    return nodes, guess.stride_time_s
+        for i, column in enumerate(values.T):
+            nodes[:, layout.slices[name].start + i] = np.interp(phases, at, column)
+    _stand(problem, p, nodes, layout.slices["q"].start + ty, float(model.mass_kg) * GRAVITY_MPS2)
+    return nodes, stride_time
 
 
-def _solution(problem: WalkingProblem, p: np.ndarray, nodes: np.ndarray, stride_time: float, task: WalkingTask, **facts) -> WalkingSolution:
+def _stand(problem: WalkingProblem, p: np.ndarray, nodes: np.ndarray, ty: int, weight_n: float) -> None:
+    """Shift the pelvis height of all nodes, in place, until the mean vertical force is the weight."""
+    low, high = -0.15, 0.15
+    start = nodes[:, ty].copy()
+    for _ in range(14):
+        middle = 0.5 * (low + high)
+        nodes[:, ty] = start + middle
+        force = np.array(problem.outputs.map(problem.intervals)(*_node_arguments(problem, p, nodes))[2])
+        if force[1].sum() / problem.intervals > weight_n:
+            low = middle
+        else:
+            high = middle
+
+
+def _solution(
+    problem: WalkingProblem, p: np.ndarray, nodes: np.ndarray, stride_time: float, task: WalkingTask, leg: float, **facts
+) -> WalkingSolution:
     """The whole stride: the half stride and its mirror image, or the whole one, closed at the end."""
     layout, model, k = problem.layout, problem.template, problem.intervals
     index, sign = layout.mirror(model)
@@ -280,6 +305,7 @@ def _solution(problem: WalkingProblem, p: np.ndarray, nodes: np.ndarray, stride_
     rate[:, list(layout.compliant)] = nodes[:, layout.slices["rate"]]
     return WalkingSolution(
         stride_time_s=stride_time,
+        hip_to_ankle_m=leg,
         time_s=time_s,
         coordinates=q,
         speeds=nodes[:, layout.slices["v"]],

@@ -141,7 +141,7 @@ def solve_one(trial: PlannedTrial, guess: bytes | None, steps: Steps) -> _Outcom
         solution = call(side, function, model, trial.task, start)
         if not solution.ok:
             return _failed(row, solution.status, solution.message)
-        certificate = call("opensim", steps.certify, model, solution)
+        certificate = call("opensim", steps.certify, model, solution, trial.task.slope)
         agrees = bool(certificate.pop(CERTIFICATE_PREFIX + "ok"))
         told = str(certificate.pop(CERTIFICATE_PREFIX + "message"))
         row |= certificate

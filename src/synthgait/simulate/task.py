@@ -34,7 +34,8 @@ class WalkingTask:
             trunk's mass lies 7 cm behind the hips (0.14 rad puts it over them).
         slope: ground inclination as rise over run.
         minimum_step_width_m: least lateral distance between the two feet.
-        stride_time_bounds_s: limits of a free stride time.
+        stride_time_bounds_s: limits of a free stride time; None means 0.75 to 1.6 of the typical one, which
+            keeps the walker from the local optima of running steps.
     """
 
     walking_speed_mps: float
@@ -50,7 +51,7 @@ class WalkingTask:
     trunk_lean_rad: float = 0.14
     slope: float = 0.0
     minimum_step_width_m: float = 0.10
-    stride_time_bounds_s: tuple[float, float] = (0.5, 3.0)
+    stride_time_bounds_s: tuple[float, float] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for files and hashes."""
@@ -67,7 +68,8 @@ class WalkingSolution:
     ``muscle_force`` (K, M) in N; ``actuator_control`` (K, A) in -1..1;
     ``contact_force`` (K, S, 3) in N and ``contact_point`` (K, S, 3) in m, world axes;
     ``joint_moment`` (K, D) in N*m (N for translations): moment that muscles, actuators and passive
-    structures together put on each coordinate.
+    structures together put on each coordinate. ``hip_to_ankle_m`` tells how large the
+    walker was, for those who start from its walk.
     """
 
     status: str
@@ -76,6 +78,7 @@ class WalkingSolution:
     cost: float
     wall_s: float
     stride_time_s: float
+    hip_to_ankle_m: float
     time_s: np.ndarray
     coordinates: np.ndarray
     speeds: np.ndarray

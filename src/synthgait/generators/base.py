@@ -36,7 +36,7 @@ from synthgait.trials import Trials
 #: Version of the folder that ``save`` writes.
 GENERATOR_FORMAT = "1"
 #: Strides that are always computed together.
-BLOCK = 256
+BLOCK = 512
 #: Resolution of generated signals, powers of two in the group's unit and far under a stride's accuracy:
 #: 15 microradians, 15 micrometres, 0.03 N, 0.06 mm, 0.0002 of activation. What lies under it would be
 #: noise that costs half of the file and of the time to write it.

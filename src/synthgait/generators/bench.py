@@ -39,17 +39,18 @@ def bench_generate(model: str | Path, n: int = 20_480, *, workers: int | None = 
     workers, start_seconds`` (loading models in the workers, included in none of the rates).
     """
     workers = workers or os.cpu_count() or 1
-    per_worker = max(BLOCK, -(-n // workers // BLOCK) * BLOCK)
+    per_worker = max(2 * BLOCK, -(-n // workers // BLOCK) * BLOCK)
     folder = Path(tempfile.mkdtemp(prefix="synthgait-bench-"))
     try:
         with _PeakMemory() as memory:
-            # the same run with almost nothing to do: what starting costs
-            start = _timed(lambda: generate(model, workers, folder / "start", workers=workers, shard_strides=BLOCK, progress=False))
+            # the same run with almost nothing to do: what starting the processes costs
+            few = BLOCK * workers
+            start = _timed(lambda: generate(model, few, folder / "start", workers=workers, shard_strides=BLOCK, progress=False))
             whole = _timed(lambda: generate(model, per_worker * workers, folder / "run", workers=workers, shard_strides=per_worker, progress=False))
         baseline = _baseline_seconds(StrideGenerator.load(model), baseline_n, folder / "baseline.h5")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    rate = per_worker * workers / max(whole - start, 1e-9)
+    rate = (per_worker * workers - few) / max(whole - start, 1e-9)
     return {
         "strides_per_second": rate,
         "baseline_strides_per_second": baseline_n / baseline,
@@ -112,7 +113,7 @@ def _baseline_seconds(generator: StrideGenerator, n: int, path: Path) -> float:
 
 
 class _PeakMemory:
-    """Largest resident memory of this process and its children together, sampled twenty times a second."""
+    """Largest memory of this process and its children together (pages they share count once), five samples a second."""
 
     peak_mib = 0.0
 
@@ -127,19 +128,19 @@ class _PeakMemory:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.05):
+        while not self._stop.wait(0.2):
             self.peak_mib = max(self.peak_mib, _resident_mib(os.getpid()))
 
 
 def _resident_mib(pid: int) -> float:
-    """Resident memory of a process and its descendants, from /proc; 0 where there is none."""
+    """Proportional set size of a process and its descendants, from /proc; 0 where there is none."""
     total, waiting = 0.0, [pid]
     while waiting:
         process = Path("/proc") / str(waiting.pop())
         try:
-            total += int((process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+            total += next(int(line.split()[1]) for line in (process / "smaps_rollup").open() if line.startswith("Pss:")) / 1024
             for task in (process / "task").iterdir():
                 waiting += [int(child) for child in (task / "children").read_text().split()]
-        except (OSError, ValueError, IndexError):
+        except (OSError, ValueError, IndexError, StopIteration):
             continue
     return total

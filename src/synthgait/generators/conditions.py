@@ -19,7 +19,7 @@ import pandas as pd
 
 from synthgait.conventions import AFFECTED_SIDES, CONDITION_PREFIX, GRAVITY_MPS2, SEXES
 from synthgait.errors import InputError
-from synthgait.subjects import AGE_RANGE_YEARS, HEIGHT_RANGE_M, MASS_RANGE_KG
+from synthgait.subjects import AGE_RANGE_YEARS, HEIGHT_RANGE_M, MASS_RANGE_KG, typical_height_m, typical_mass_kg
 
 #: Conditions in SI units, as users give them and tables hold them.
 NUMERIC = ("age_years", "height_m", "mass_kg", "leg_length_m", "severity", "walking_speed_mps", "stride_time_s", "slope", "knee_varus_rad")
@@ -178,7 +178,7 @@ class ConditionSpace:
             if name in fixed
         }
         pick = rows[self._pick(rows, wanted, uniform[:, -1])]
-        drawn = self._vary(self.population.iloc[pick].reset_index(drop=True), normal)
+        drawn = self._vary(self.population.iloc[pick].reset_index(drop=True), normal, wanted.get("age_years"))
         return _impose(drawn, wanted)
 
     def _matching(self, fixed: Mapping[str, Value]) -> np.ndarray:
@@ -204,13 +204,16 @@ class ConditionSpace:
         total = np.cumsum(weight, 1)
         return np.minimum((total < uniform[:, None] * total[:, -1:]).sum(1), len(rows) - 1)
 
-    def _vary(self, drawn: pd.DataFrame, normal: np.ndarray) -> pd.DataFrame:
-        size = 1 + _KERNEL["size"] * normal[:, 0]
+    def _vary(self, drawn: pd.DataFrame, normal: np.ndarray, age_years: np.ndarray | None) -> pd.DataFrame:
+        """Drawn seed people moved by the kernel, and grown or shrunk to the age that was asked for."""
         out = drawn.copy()
-        out["age_years"] = np.clip(drawn["age_years"] + _KERNEL["age_years"] * normal[:, 1], *AGE_RANGE_YEARS)
+        nearby = np.clip(drawn["age_years"] + _KERNEL["age_years"] * normal[:, 1], *AGE_RANGE_YEARS)
+        out["age_years"] = nearby if age_years is None else age_years
+        height, build = (_typical(out) / _typical(drawn)).T
+        size = (1 + _KERNEL["size"] * normal[:, 0]) * height
         for name in ("height_m", "leg_length_m"):
             out[name] = drawn[name] * size
-        out["mass_kg"] = drawn["mass_kg"] * size**2 * (1 + _KERNEL["build"] * normal[:, 2])
+        out["mass_kg"] = drawn["mass_kg"] * size**2 * build * (1 + _KERNEL["build"] * normal[:, 2])
         ill = drawn["severity"] > 0
         out["severity"] = np.where(ill, np.clip(drawn["severity"] + _KERNEL["severity"] * normal[:, 3], 0.01, 1.0), 0.0)
         out["walking_speed_mps"] = drawn["walking_speed_mps"] * np.sqrt(size) * (1 + _KERNEL["speed"] * normal[:, 4])
@@ -218,6 +221,12 @@ class ConditionSpace:
         if np.ptp(self.population["slope"]) > 0:
             out["slope"] = drawn["slope"] + _KERNEL["slope"] * normal[:, 6]
         return out
+
+
+def _typical(people: pd.DataFrame) -> np.ndarray:
+    """(n, 2) height and body mass index that growth charts have for each person's age and sex."""
+    pairs = zip(people["age_years"], people["sex"], strict=True)
+    return np.array([(typical_height_m(age, sex), typical_mass_kg(age, sex, 1.0)) for age, sex in pairs])
 
 
 def _as_range(name: str, value: Value) -> tuple[float, float]:

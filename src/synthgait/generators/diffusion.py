@@ -47,6 +47,7 @@ class DiffusionGenerator(StrideGenerator):
             raise InputError(f"sampler is {sampler!r}; write one of {', '.join(SAMPLERS)}")
         self.width, self.depth, self.sampler, self.sampling_steps = width, depth, sampler, sampling_steps
         self.denoiser: StrideDenoiser | None = None
+        self._sampling: Any = None
         self.device = torch.device("cpu")
 
     @property
@@ -77,7 +78,8 @@ class DiffusionGenerator(StrideGenerator):
         noise = torch.from_numpy(np.stack([rng.standard_normal(size, dtype=np.float32) for rng in rngs])).to(self.device)
         conditions = torch.from_numpy(codes).to(self.device)
         known = torch.ones((len(codes), len(self.space.fields)), device=self.device)
-        white = denoise(denoiser, self.scheduler(), noise, conditions, known, self.sampling_steps, guidance_scale)
+        self._sampling = self._sampling or self.scheduler()
+        white = denoise(denoiser, self._sampling, noise, conditions, known, self.sampling_steps, guidance_scale)
         return self.prior.latents(codes, white.cpu().numpy())
 
     def scheduler(self) -> Any:

@@ -28,8 +28,8 @@ from synthgait.errors import InputError
 from synthgait.generators.base import BLOCK, StrideGenerator
 from synthgait.generators.conditions import Value
 
-#: Strides per shard: about 0.5 GB with all groups, and a whole number of blocks.
-SHARD_STRIDES = 80 * BLOCK
+#: Strides per shard: about 0.25 GB with all groups, and a whole number of blocks.
+SHARD_STRIDES = 40 * BLOCK
 
 
 @dataclass(frozen=True)

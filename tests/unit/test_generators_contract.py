@@ -1,0 +1,197 @@
+"""One contract for every generator: fit, sample, save, load; and what training promises."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from varied_walkers import varied_walkers
+
+from synthgait import bundled
+from synthgait.errors import InputError
+from synthgait.generators import GENERATORS, StrideGenerator, SynthGaitPipeline, load, read_recipe, train
+from synthgait.generators.base import BLOCK
+from synthgait.generators.conditions import ConditionSpace, condition_table
+from synthgait.generators.prior import ConditionalGaussian
+from synthgait.generators.train import Recipe, parse_recipe, split_by_subject
+from synthgait.trials import Trials
+
+NETWORKS = {"diffusion": {"width": 32, "depth": 1, "sampling_steps": 6}, "gan": {"width": 32, "depth": 1, "critic_updates": 1}}
+
+
+def tiny(method: str, steps: int = 12, **training: object) -> Recipe:
+    network = method in NETWORKS
+    return parse_recipe(
+        {
+            "method": method,
+            "settings": NETWORKS.get(method, {}),
+            "representation": {"max_components": 24},
+            "training": {"steps": steps, "batch_size": 32, "validate_every": 4, "checkpoint_every": 5, "warmup_steps": 2, **training} if network else {},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def seeds() -> Trials:
+    return varied_walkers(60, seed=1)
+
+
+@pytest.fixture(scope="module", params=sorted(GENERATORS))
+def trained(request: pytest.FixtureRequest, seeds: Trials, tmp_path_factory: pytest.TempPathFactory) -> tuple[StrideGenerator, Path]:
+    folder = tmp_path_factory.mktemp(request.param)
+    return train(tiny(request.param), seeds, folder, progress=False), folder
+
+
+def same(a: Trials, b: Trials) -> bool:
+    return a.table.equals(b.table) and a.events.equals(b.events) and all(a.signals[g].tobytes() == b.signals[g].tobytes() for g in a.signals)
+
+
+def test_sample_save_load(trained: tuple[StrideGenerator, Path]) -> None:
+    model, folder = trained
+    strides = model.sample(40, seed=3, age_years=(60, 80), pathology="foot_drop")
+    assert strides.kind == "synthetic" and len(strides) == 40 and strides.signals["joint_angles"].shape == (40, 100, 13)
+    assert strides.table["condition_age_years"].between(60, 80).all() and (strides.table["pathology"] == "foot_drop").all()
+    assert set(strides.table["affected_side"]) <= {"left", "right"}
+    assert same(strides, load(folder).sample(40, seed=3, age_years=(60, 80), pathology="foot_drop"))
+    assert not same(strides, model.sample(40, seed=4, age_years=(60, 80), pathology="foot_drop"))
+
+
+def test_a_part_is_the_part_of_the_whole(trained: tuple[StrideGenerator, Path]) -> None:
+    model, _ = trained
+    whole = model.sample(BLOCK + 30, seed=2)
+    assert same(model.sample(50, seed=2, first=BLOCK - 20), whole.select(np.arange(BLOCK - 20, BLOCK + 30)))
+
+
+def test_realised_is_measured_and_kept_apart(trained: tuple[StrideGenerator, Path]) -> None:
+    model, _ = trained
+    strides = model.sample(30, seed=5, walking_speed_mps=1.1)
+    assert (strides.table["condition_walking_speed_mps"] == 1.1).all() and strides.table["walking_speed_mps"].nunique() > 10
+    pelvis = strides.channel("pelvis_tx").astype(float)
+    # the periodic part of progression has no slope: the straight line through the stride is the speed
+    length = strides.table["stride_length_m"].to_numpy()
+    assert np.abs((pelvis[:, -1] - pelvis[:, 0]) / (0.99 * length) - 1).max() < 0.1
+    contacts = strides.events.groupby("trial_index").size()
+    assert (contacts[strides.table["status"].to_numpy() == "ok"] == 4).all()
+
+
+def test_implausible_strides_are_kept_and_named(trained: tuple[StrideGenerator, Path]) -> None:
+    model, _ = trained
+    strides = model.sample(20, seed=1, attempts=2, max_residual=1e-6)
+    assert (strides.table["status"] == "implausible").all() and (strides.table["attempts"] == 2).all()
+    assert strides.table["status_message"].str.contains("residual").all()
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"age": 70}, "unknown condition 'age'"),
+        ({"age_years": 700}, "age_years is 700"),
+        ({"age_years": (80, 60)}, "age_years is"),
+        ({"pathology": "stroke"}, "pathology is 'stroke'"),
+        ({"pathology": "stiff_knee", "affected_side": "left"}, "together"),
+        ({"height_m": "tall"}, "give a number"),
+    ],
+)
+def test_bad_requests_are_one_sentence(trained: tuple[StrideGenerator, Path], request_: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        trained[0].sample(5, **request_)
+
+
+def test_other_versions_and_damage_are_told(trained: tuple[StrideGenerator, Path], tmp_path: Path) -> None:
+    model, _ = trained
+    with pytest.raises(InputError, match="not a generator"):
+        load(tmp_path)
+    model.save(tmp_path)
+    file = tmp_path / "generator.json"
+    description = json.loads(file.read_text())
+    file.write_text(json.dumps(description | {"format_version": "99"}))
+    with pytest.raises(InputError, match="format 99"):
+        load(tmp_path)
+    file.write_text(json.dumps(description))
+    weights = tmp_path / "representation.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(InputError, match="damaged"):
+        load(tmp_path)
+
+
+def test_pipeline(seeds: Trials, tmp_path: Path) -> None:
+    model = train(tiny("diffusion"), seeds, tmp_path / "a", progress=False)
+    pipeline = SynthGaitPipeline.from_pretrained(tmp_path / "a")
+    assert same(pipeline(n=8, age_years=70, seed=1), model.sample(8, age_years=70, seed=1))
+    pipeline.save_pretrained(tmp_path / "b")
+    assert same(SynthGaitPipeline.from_pretrained(tmp_path / "b")(n=8, seed=1), model.sample(8, seed=1))
+    assert json.loads((tmp_path / "b" / "model_index.json").read_text())["_class_name"] == "SynthGaitPipeline"
+    assert not same(model.sample(8, seed=1, guidance_scale=2.0), model.sample(8, seed=1))
+
+
+@pytest.mark.parametrize("method", sorted(NETWORKS))
+def test_stopping_and_going_on_is_never_stopping(method: str, seeds: Trials, tmp_path: Path) -> None:
+    straight = train(tiny(method), seeds, tmp_path / "straight", progress=False)
+    for stop in (3, 7, None):
+        broken = train(tiny(method), seeds, tmp_path / "broken", progress=False, stop_after=stop)
+    assert (tmp_path / "straight/history.csv").read_bytes() == (tmp_path / "broken/history.csv").read_bytes()
+    assert same(straight.sample(20, seed=1), broken.sample(20, seed=1))
+    assert (tmp_path / "broken/loss.png").stat().st_size > 1000 and not (tmp_path / "broken/checkpoint.pt").exists()
+
+
+def test_a_checkpoint_of_another_version_or_recipe(seeds: Trials, tmp_path: Path) -> None:
+    train(tiny("diffusion"), seeds, tmp_path, progress=False, stop_after=3)
+    with pytest.raises(InputError, match="another recipe"):
+        train(tiny("diffusion", steps=13), seeds, tmp_path, progress=False)
+    content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    torch.save(content | {"version": 0}, tmp_path / "checkpoint.pt")
+    with pytest.raises(InputError, match="version 0"):
+        train(tiny("diffusion"), seeds, tmp_path, progress=False)
+
+
+def test_recipes() -> None:
+    for name in GENERATORS:
+        assert read_recipe(bundled.find(f"generators/{name}")).method == name
+    with pytest.raises(InputError, match=r"training\.step is not a key"):
+        parse_recipe({"method": "diffusion", "training": {"step": 3}})
+    with pytest.raises(InputError, match="method"):
+        parse_recipe({"method": "magic"})
+
+
+def test_an_unknown_setting_is_told(seeds: Trials) -> None:
+    with pytest.raises(InputError, match="depht"):
+        train(parse_recipe({"method": "diffusion", "settings": {"depht": 3}}), seeds, progress=False)
+
+
+# -- the parts ----------------------------------------------------------------------------------------------
+
+
+def test_no_subject_in_both_parts() -> None:
+    subjects = np.repeat([f"p{i}" for i in range(30)], 3)
+    training, validation = split_by_subject(subjects, 0.2, 0)
+    assert len(validation) == 18 and not set(subjects[training]) & set(subjects[validation])
+
+
+def test_conditional_gaussian_finds_a_known_law() -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.standard_normal((400, 3))
+    people = np.repeat(np.arange(200), 2).astype(str)
+    noise = rng.standard_normal((400, 2)) * np.array([0.0, 0.5])
+    latents = np.stack([1 + codes[:, 0] * codes[:, 1], codes[:, 2]], 1) + noise
+    gaussian, white = ConditionalGaussian.fit(latents, codes, 3, people)
+    assert np.abs(gaussian.latents(codes, np.zeros((400, 2)))[:, 0] - latents[:, 0]).max() < 0.02
+    assert gaussian.root[1, 1] == pytest.approx(0.5, rel=0.1) and abs(gaussian.root[0, 0]) < 0.02
+    assert white[:, 1].std() == pytest.approx(1, rel=0.1)
+
+
+def test_open_conditions_come_from_the_population(seeds: Trials) -> None:
+    space = ConditionSpace(condition_table(seeds.table))
+    rngs = [np.random.default_rng(i) for i in range(600)]
+    drawn = space.draw({}, rngs)
+    assert set(drawn["pathology"]) == {"none", "stiff_knee", "foot_drop"}
+    assert drawn["age_years"].mean() == pytest.approx(seeds.table["age_years"].mean(), abs=3)
+    assert np.corrcoef(drawn["height_m"], drawn["leg_length_m"])[0, 1] > 0.95
+    assert ((drawn["severity"] > 0) == (drawn["pathology"] != "none")).all()
+    children = space.draw({"age_years": (8, 10)}, [np.random.default_rng(i) for i in range(100)])
+    assert children["height_m"].between(1.0, 1.6).all() and children["mass_kg"].between(14, 55).all()
+    alone = space.draw({}, [np.random.default_rng(17)])
+    pd.testing.assert_frame_equal(alone, drawn.iloc[[17]].reset_index(drop=True))

@@ -143,7 +143,9 @@ SIGNAL_GROUPS: dict[str, SignalGroup] = {
         PELVIS_COORDINATES, "rad; m for pelvis_t*", "world", "pelvis orientation (Z-X-Y) and origin; pelvis_tx keeps the progression"
     ),
     "ground_reaction": SignalGroup(GROUND_REACTION, "N", "world", "force of the ground on each foot"),
-    "centre_of_pressure": SignalGroup(CENTRE_OF_PRESSURE, "m", "world", "point of application on the floor; NaN while the foot is unloaded"),
+    "centre_of_pressure": SignalGroup(
+        CENTRE_OF_PRESSURE, "m", "world", "point of application on the floor; NaN while the foot is unloaded"
+    ),
     "muscle_activation": SignalGroup(MUSCLES, "1", "muscle", "muscle activation, 0 to 1"),
     "muscle_force": SignalGroup(MUSCLES, "N", "muscle", "tendon force"),
 }

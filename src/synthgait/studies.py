@@ -61,8 +61,9 @@ class TaskRanges(_Strict):
     lumbar_weight: float | Range = 1.0
     tracking_weight: float | Range = 1.0
     trunk_weight: float | Range = 1.0
-    trunk_lean_rad: float | Range = 0.0
-    minimum_step_width_m: float | Range = 0.08
+    trunk_lean_rad: float | Range = 0.14
+    #: for a height of 1.75 m; goes with the person's
+    minimum_step_width_m: float | Range = 0.10
     contact_stiffness_factor: float | Range = 1.0
 
     def draw(self, rng: np.random.Generator) -> dict[str, float]:
@@ -272,6 +273,7 @@ class Study:
             speed *= float(np.sqrt(GRAVITY_MPS2 * leg_length_m(subject)))
         drawn = group.task.draw(rng)
         stiffness = drawn.pop("contact_stiffness_factor")
+        drawn["minimum_step_width_m"] *= subject.height_m / 1.75
         one_sided = subject.affected_side in ("left", "right")
         task = WalkingTask(float(speed), symmetric=not one_sided, intervals=group.task.intervals, **drawn)  # type: ignore[arg-type]
         task = pathologies.apply_to_task(task, subject)

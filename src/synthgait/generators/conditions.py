@@ -12,6 +12,7 @@ so that bodies and speeds stay ones that belong together.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -223,10 +224,27 @@ class ConditionSpace:
         return out
 
 
+_AGE_GRID_YEARS = np.arange(AGE_RANGE_YEARS[0], AGE_RANGE_YEARS[1] + 0.25, 0.25)
+
+
+@cache
+def _growth(sex: str) -> tuple[np.ndarray, np.ndarray]:
+    """Typical height and body mass index on the age grid (a table, for thousands of people at once)."""
+    return tuple(np.array([value(age) for age in _AGE_GRID_YEARS]) for value in (  # type: ignore[return-value]
+        lambda age: typical_height_m(age, sex),
+        lambda age: typical_mass_kg(age, sex, 1.0),
+    ))
+
+
 def _typical(people: pd.DataFrame) -> np.ndarray:
     """(n, 2) height and body mass index that growth charts have for each person's age and sex."""
-    pairs = zip(people["age_years"], people["sex"], strict=True)
-    return np.array([(typical_height_m(age, sex), typical_mass_kg(age, sex, 1.0)) for age, sex in pairs])
+    age, sex = np.asarray(people["age_years"], float), np.asarray(people["sex"])
+    out = np.empty((len(age), 2))
+    for name in SEXES:
+        rows = sex == name
+        for i, column in enumerate(_growth(name)):
+            out[rows, i] = np.interp(age[rows], _AGE_GRID_YEARS, column)
+    return out
 
 
 def _as_range(name: str, value: Value) -> tuple[float, float]:

@@ -241,9 +241,7 @@ class WalkingProblem:
         small = ca.hessian(moved, local)[0]
         small = ca.substitute(small, local, self._z[[int(j) for j in used]])
         rows, columns = small.sparsity().get_triplet()
-        sparsity = ca.Sparsity.triplet(
-            self.layout.size, self.layout.size, [int(used[r]) for r in rows], [int(used[c]) for c in columns]
-        )
+        sparsity = ca.Sparsity.triplet(self.layout.size, self.layout.size, [int(used[r]) for r in rows], [int(used[c]) for c in columns])
         # both are column-major with increasing indices, so nonzeros keep their order
         return SX(sparsity, ca.vertcat(*small.nonzeros()) if small.nnz() else SX(0, 1))
 
@@ -316,7 +314,9 @@ class WalkingProblem:
         f = ca.sum2(costs) / k
 
         node_costs, gradients = self.node_gradient.map(k)(*arguments)
-        self._gradient = ca.Function("nlp_grad_f", [x, p], [ca.sum2(node_costs) / k, ca.vertcat(ca.vec(gradients) / k, 0)], ["x", "p"], ["f", "grad_f_x"])
+        self._gradient = ca.Function(
+            "nlp_grad_f", [x, p], [ca.sum2(node_costs) / k, ca.vertcat(ca.vec(gradients) / k, 0)], ["x", "p"], ["f", "grad_f_x"]
+        )
         jacobian = self._assemble_jacobian(arguments, time, task, rates, shifted, advance, step, unit, index, sign, place)
         self._jacobian = ca.Function("nlp_jac_g", [x, p], [g, jacobian], ["x", "p"], ["g", "jac_g_x"])
 
@@ -329,9 +329,7 @@ class WalkingProblem:
         mu = -step * total / unit
         blocks, border = self.node_hessian.map(k)(*arguments, ca.repmat(sigma / k, 1, k), lam_c, mu * time)
         hessian = self._assemble_hessian(blocks, border / time)  # the Lagrangian is linear in the stride time
-        self._hessian = ca.Function(
-            "nlp_hess_l", [x, p, sigma, lam], [hessian], ["x", "p", "lam_f", "lam_g"], ["triu_hess_gamma_x_x"]
-        )
+        self._hessian = ca.Function("nlp_hess_l", [x, p, sigma, lam], [hessian], ["x", "p", "lam_f", "lam_g"], ["triu_hess_gamma_x_x"])
         self.nlp = {"x": x, "p": p, "f": f, "g": g}
 
     def _assemble_hessian(self, blocks: MX, border: MX) -> MX:

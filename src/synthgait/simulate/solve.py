@@ -17,12 +17,18 @@ import numpy as np
 from synthgait.conventions import GRAVITY_MPS2, mirror_name
 from synthgait.errors import InputError
 from synthgait.musculoskeletal import MusculoskeletalModel, hip_to_ankle_m, map_numbers, parameters
-from synthgait.simulate.normative import periodic_derivative, reference_angle, reference_ground_reaction, stride_time_bounds_s, typical_stride_time_s
+from synthgait.simulate.normative import (
+    periodic_derivative,
+    reference_angle,
+    reference_ground_reaction,
+    stride_time_bounds_s,
+    typical_stride_time_s,
+)
 from synthgait.simulate.problem import TASK, Layout, WalkingProblem
 from synthgait.simulate.task import WalkingSolution, WalkingTask
 
 _IPOPT = {
-    "max_iter": 600,
+    "max_iter": 350,
     "tol": 1e-4,
     "constr_viol_tol": 1e-7,
     "dual_inf_tol": 1e-2,
@@ -36,7 +42,7 @@ _IPOPT = {
     "sb": "yes",
 }
 # A warm start begins at the end of the barrier: a larger one first pushes activations off their bounds.
-_WARM = {"mu_strategy": "monotone", "mu_init": 3e-5, "bound_push": 1e-4, "bound_frac": 1e-4}
+_WARM = {"max_iter": 200, "mu_strategy": "monotone", "mu_init": 3e-5, "bound_push": 1e-4, "bound_frac": 1e-4}
 
 
 def _structure(model: MusculoskeletalModel) -> MusculoskeletalModel:
@@ -97,19 +103,25 @@ def solve_walking(
     lower, upper = _bounds(model, layout, intervals)
     low_time, high_time = stride_time_bounds_s(model, task)
     low_g, high_g = _constraint_bounds(problem, task, model)
-    solver = _solver(structure, intervals, task.symmetric, guess is not None, tuple(sorted((options or {}).items())))
-    result = solver(
-        x0=np.append((nodes / layout.scale).ravel(), stride_time),
-        p=p,
-        lbx=np.append(lower.ravel(), low_time),
-        ubx=np.append(upper.ravel(), high_time),
-        lbg=low_g,
-        ubg=high_g,
-    )
-    stats = solver.stats()
+    ok, iterations = False, 0
+    # A warm start that does not arrive is tried again with the settings of a cold one.
+    for warm in (True, False) if guess is not None else (False,):
+        solver = _solver(structure, intervals, task.symmetric, warm, tuple(sorted((options or {}).items())))
+        result = solver(
+            x0=np.append((nodes / layout.scale).ravel(), stride_time),
+            p=p,
+            lbx=np.append(lower.ravel(), low_time),
+            ubx=np.append(upper.ravel(), high_time),
+            lbg=low_g,
+            ubg=high_g,
+        )
+        stats = solver.stats()
+        iterations += int(stats["iter_count"])
+        ok = bool(stats["success"]) and stats["return_status"] == "Solve_Succeeded"
+        if ok:
+            break
     x = np.array(result["x"]).ravel()
     nodes = x[:-1].reshape(intervals, layout.size) * layout.scale
-    ok = bool(stats["success"]) and stats["return_status"] == "Solve_Succeeded"
     return _solution(
         problem,
         p,
@@ -118,8 +130,8 @@ def solve_walking(
         task,
         hip_to_ankle_m(model),
         status="ok" if ok else "not_converged",
-        message="" if ok else f"IPOPT stopped after {stats['iter_count']} iterations: {stats['return_status']}",
-        iterations=int(stats["iter_count"]),
+        message="" if ok else f"IPOPT stopped after {iterations} iterations: {stats['return_status']}",
+        iterations=iterations,
         cost=float(result["f"]),
         wall_s=time.perf_counter() - started,
     )

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-
 #: Shares of the cost terms at unit weights, for both engines; times ten for the sake of the solvers' tolerances.
 COST_SHARES = {"excitation": 10.0, "activation": 10.0, "acceleration": 0.05, "lumbar": 1.0, "tracking": 18.0, "ground": 3.0, "trunk": 5.0}
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from analytic_walker import analytic_population
-from synthgait.declared import declarations
+from synthgait.bundled import folder as declarations
 from synthgait.errors import InputError
 from synthgait.kinematics import point_motion
 from synthgait.sensors import KEYPOINT_SETS, Camera, Markers, PoseNoise

@@ -8,7 +8,7 @@ import yaml
 from scipy.signal import butter, sosfiltfilt
 
 from analytic_walker import analytic_population
-from synthgait.declared import declarations
+from synthgait.bundled import folder as declarations
 from synthgait.errors import InputError
 from synthgait.sensors import EMG
 from synthgait.walks import walk

@@ -11,7 +11,7 @@ import yaml
 
 from analytic_walker import analytic_population
 from synthgait.conventions import COORDINATES, GRAVITY_MPS2, IMU_PLACEMENTS
-from synthgait.declared import declarations
+from synthgait.bundled import folder as declarations
 from synthgait.errors import InputError
 from synthgait.kinematics import Skeleton
 from synthgait.musculoskeletal import build_model

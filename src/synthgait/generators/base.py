@@ -30,7 +30,7 @@ from synthgait.gait import gait_events
 from synthgait.generators.conditions import CATEGORICAL, COLUMNS, ConditionSpace, Value, condition_table, requested_columns
 from synthgait.generators.plausibility import Limits, broken_limits, measure
 from synthgait.generators.prior import ConditionalGaussian
-from synthgait.generators.representation import Body, StrideRepresentation
+from synthgait.generators.representation import StrideRepresentation, Walker
 from synthgait.trials import Trials
 
 #: Version of the folder that ``save`` writes.
@@ -296,10 +296,10 @@ class StrideGenerator(ABC):
         self, conditions: pd.DataFrame, rngs: list[np.random.Generator], guidance_scale: float, limits: Limits
     ) -> tuple[Trials, pd.DataFrame]:
         latents = self._latents(self.space.encode(conditions), rngs, guidance_scale)
-        strides = self.representation.decode(latents, Body.of(conditions))
-        table = conditions.assign(stride_time_s=strides.stride_time_s, stride_length_m=strides.stride_length_m)
+        signals = self.representation.decode(latents, Walker.of(conditions))
+        table = conditions.assign(stride_length_m=conditions["walking_speed_mps"] * conditions["stride_time_s"])
         table = pd.concat([table, requested_columns(conditions)], axis=1)
-        trials = Trials(table, strides.signals, dict(self.representation.channels))
+        trials = Trials(table, signals, dict(self.representation.channels))
         return trials, measure(trials, limits, balance=True)
 
     def _table(

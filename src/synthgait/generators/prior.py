@@ -3,8 +3,7 @@
 In: latents with condition codes. Out: ``ConditionalGaussian``: white vectors that the networks learn
 from, and latents from white vectors. On its own it is the yardstick "conditional Gaussian in
 principal components"; under the networks it is where they begin, so that they only have to learn what
-it gets wrong, and so that what conditions fix exactly (speed and stride time fix stride length) stays
-exact.
+it gets wrong, and so that what conditions all but fix stays as they say.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ The vector is made so that everything that comes out of it is a closed stride of
 size: motion, force and activation are made dimensionless by leg length L, gravity g and body weight
 m g (Hof, Gait Posture 1996;4:222), so that dynamically similar gaits are one point; time is a
 truncated Fourier series, so that the stride is periodic by construction; progression is split into a
-straight line and a periodic part; the centre of pressure is carried as its load-weighted distance
+straight line, which speed and stride time say exactly, and a periodic part; the centre of pressure is carried as its load-weighted distance
 from the pelvis, which is smooth and zero where the foot is unloaded; activation goes through arcsin
 of the square root, which cannot leave 0 to 1. Principal components of the weighted series then make
 the vector short and white.
@@ -43,7 +43,6 @@ DEFAULT_HARMONICS = {"joint_angles": 20, "pelvis": 20, "ground_reaction": 24, "c
 #: What counts as an equally large error in the principal components: rad, leg lengths, body weights,
 #: body weights times leg lengths, and rad of the activation's arcsine.
 TOLERANCE = {"joint_angles": 0.01, "pelvis": 0.004, "ground_reaction": 0.02, "centre_of_pressure": 0.01, "muscle_activation": 0.04}
-SCALAR_TOLERANCE = 0.002
 _MOTION = ("joint_angles", "pelvis")
 #: A foot counts as loaded, and has a centre of pressure, above this share of body weight.
 LOADED_BW = CONTACT_THRESHOLD
@@ -66,38 +65,30 @@ def harmonic_of(harmonics: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Body:
-    """What makes n strides' dimensionless vectors metres, seconds and newtons: arrays (n,)."""
+class Walker:
+    """What makes n strides' dimensionless vectors metres and newtons: arrays (n,)."""
 
     leg_length_m: np.ndarray
     mass_kg: np.ndarray
+    stride_length_m: np.ndarray
 
     @classmethod
-    def of(cls, table: pd.DataFrame) -> Body:
-        """From the columns leg_length_m and mass_kg. Raises InputError when one is missing or not positive."""
-        for column in ("leg_length_m", "mass_kg"):
+    def of(cls, table: pd.DataFrame) -> Walker:
+        """From the columns leg_length_m, mass_kg, and stride_length_m or walking_speed_mps and stride_time_s.
+
+        Raises InputError when one is missing or not positive.
+        """
+        if "stride_length_m" not in table and {"walking_speed_mps", "stride_time_s"} <= set(table.columns):
+            table = table.assign(stride_length_m=table["walking_speed_mps"] * table["stride_time_s"])
+        for column in ("leg_length_m", "mass_kg", "stride_length_m"):
             if column not in table or not np.all(np.asarray(table[column], float) > 0):
                 raise InputError(f"the trial table needs a positive {column} in every row")
-        return cls(np.asarray(table["leg_length_m"], float), np.asarray(table["mass_kg"], float))
-
-    @property
-    def time_unit_s(self) -> np.ndarray:
-        """sqrt(L / g)."""
-        return np.sqrt(self.leg_length_m / GRAVITY_MPS2)
+        return cls(*(np.asarray(table[column], float) for column in ("leg_length_m", "mass_kg", "stride_length_m")))
 
     @property
     def weight_n(self) -> np.ndarray:
         """m g."""
         return self.mass_kg * GRAVITY_MPS2
-
-
-@dataclass
-class Strides:
-    """Strides in SI units: signals by group (n, 100, C) float32, stride time and length (n,)."""
-
-    signals: dict[str, np.ndarray]
-    stride_time_s: np.ndarray
-    stride_length_m: np.ndarray
 
 
 class StrideRepresentation:
@@ -107,8 +98,8 @@ class StrideRepresentation:
         channels: group -> channel names, in the seed's order.
         harmonics: group -> harmonics kept.
         mean: (F,) mean feature vector. components: (D, F) rows that map a white latent to features:
-            features = mean + latent @ components. Features are [stride time, stride length, Fourier
-            coefficients by group (harmonic-major, channel-minor)], dimensionless.
+            features = mean + latent @ components. Features are dimensionless Fourier coefficients by
+            group (harmonic-major, channel-minor).
         analysis: (F, D) the inverse: latent = (features - mean) @ analysis.
     """
 
@@ -186,23 +177,20 @@ class StrideRepresentation:
             features = mirror_features(features, left_contact_phase(strides), self.channels, self.harmonics)
         return (features - self.mean) @ self.analysis
 
-    def decode(self, latents: np.ndarray, body: Body) -> Strides:
-        """Signals of latents (n, D) on n bodies. Progression starts at pelvis_tx = 0, pelvis_tz has mean 0."""
+    def decode(self, latents: np.ndarray, walker: Walker) -> dict[str, np.ndarray]:
+        """Signals by group (n, 100, C) float32 of latents (n, D) walked by n walkers. Progression starts at
+        pelvis_tx = 0, pelvis_tz has mean 0.
+        """
         latents32 = np.ascontiguousarray(latents, np.float32)
-        n = len(latents32)
-        scalars = self.mean[:2] + np.asarray(latents, float) @ self.components[:, :2]
-        stride_time = np.maximum(scalars[:, 0], 0.5) * body.time_unit_s
-        stride_length = np.maximum(scalars[:, 1], 0.0) * body.leg_length_m
         signals = {}
         for group, (maps, offset) in self._synthesis.items():
-            signals[group] = (latents32 @ maps + offset).reshape(n, SAMPLES_PER_STRIDE, len(self.channels[group]))
-        _to_si(signals, self.channels, body, stride_length)
-        return Strides(signals, stride_time, stride_length)
+            signals[group] = (latents32 @ maps + offset).reshape(len(latents32), SAMPLES_PER_STRIDE, len(self.channels[group]))
+        _to_si(signals, self.channels, walker)
+        return signals
 
     def reconstruction_error(self, strides: Trials) -> dict[str, float]:
         """Root mean square of decode(encode(x)) - x per group, in the group's own unit, where x is known."""
-        body = Body.of(strides.table)
-        back = self.decode(self.encode(strides), body)
+        back = self.decode(self.encode(strides), Walker.of(strides.table))
         errors = {}
         for group, names in self.channels.items():
             original = np.array(strides.signals[group], float)
@@ -211,8 +199,8 @@ class StrideRepresentation:
                 original[:, :, names.index("pelvis_tz")] -= original[:, :, names.index("pelvis_tz")].mean(1, keepdims=True)
             if group == "centre_of_pressure":
                 original -= _pelvis_ground_track(strides.signals["pelvis"], strides.channels["pelvis"], names)
-                back.signals[group] -= _pelvis_ground_track(back.signals["pelvis"], self.channels["pelvis"], names)
-            errors[group] = float(np.sqrt(np.nanmean((back.signals[group] - original) ** 2)))
+                back[group] -= _pelvis_ground_track(back["pelvis"], self.channels["pelvis"], names)
+            errors[group] = float(np.sqrt(np.nanmean((back[group] - original) ** 2)))
         return errors
 
     # -- files -----------------------------------------------------------------------------------
@@ -236,7 +224,7 @@ class StrideRepresentation:
 
 
 def stride_features(strides: Trials, channels: Mapping[str, tuple[str, ...]], harmonics: Mapping[str, int]) -> np.ndarray:
-    """(N, F) dimensionless scalars and Fourier coefficients, see ``StrideRepresentation``."""
+    """(N, F) dimensionless Fourier coefficients, see ``StrideRepresentation``."""
     for group in ("joint_angles", "pelvis", "ground_reaction"):
         if group not in channels or group not in strides.signals:
             raise InputError(f"the dataset has no {group}; a generator learns from joint_angles, pelvis and ground_reaction together")
@@ -247,10 +235,8 @@ def stride_features(strides: Trials, channels: Mapping[str, tuple[str, ...]], ha
     for group in channels:
         if strides.channels.get(group) != channels[group]:
             raise InputError(f"the dataset's {group} has other channels than the generator: {strides.channels.get(group)}")
-    body = Body.of(strides.table)
-    stride_time, stride_length = (np.asarray(strides.table[c], float) for c in ("stride_time_s", "stride_length_m"))
-    signals = _to_dimensionless(strides, channels, body, stride_length)
-    parts = [np.stack([stride_time / body.time_unit_s, stride_length / body.leg_length_m], 1)]
+    signals = _to_dimensionless(strides, channels, Walker.of(strides.table))
+    parts = []
     for group, values in signals.items():
         basis = fourier_basis(harmonics[group]) / SAMPLES_PER_STRIDE
         parts.append(np.einsum("tk,ntc->nkc", basis, values).reshape(len(values), -1))
@@ -302,7 +288,7 @@ def derivative_matrix(order: int, harmonics: int) -> np.ndarray:
 
 
 def _slices(channels: Mapping[str, tuple[str, ...]], harmonics: Mapping[str, int]) -> dict[str, slice]:
-    slices, start = {}, 2
+    slices, start = {}, 0
     for group, names in channels.items():
         size = (2 * harmonics[group] + 1) * len(names)
         slices[group] = slice(start, start + size)
@@ -313,7 +299,7 @@ def _slices(channels: Mapping[str, tuple[str, ...]], harmonics: Mapping[str, int
 def _feature_weights(channels: Mapping[str, tuple[str, ...]], harmonics: Mapping[str, int]) -> np.ndarray:
     # A motion's k-th harmonic counts by what it does to acceleration as well: in units of g it is
     # (2 pi k / T)^2 of the displacement with T about 3.6 sqrt(L/g), 3 k^2, against forces by mass share.
-    weights = [np.full(2, 1 / SCALAR_TOLERANCE)]
+    weights = []
     for group, names in channels.items():
         k = harmonic_of(harmonics[group])
         emphasis = np.sqrt(1 + (k / 4.0) ** 4) if group in _MOTION else np.ones(len(k))
@@ -331,16 +317,16 @@ def _vertical_of(cop_names: tuple[str, ...]) -> list[int]:
 
 
 def _to_dimensionless(
-    strides: Trials, channels: Mapping[str, tuple[str, ...]], body: Body, stride_length_m: np.ndarray
+    strides: Trials, channels: Mapping[str, tuple[str, ...]], walker: Walker
 ) -> dict[str, np.ndarray]:
-    length, weight = body.leg_length_m[:, None, None], body.weight_n[:, None, None]
+    length, weight = walker.leg_length_m[:, None, None], walker.weight_n[:, None, None]
     out = {}
     for group, names in channels.items():
         values = np.array(strides.signals[group], float)
         if group == "pelvis":
             phase = np.arange(SAMPLES_PER_STRIDE) / SAMPLES_PER_STRIDE
             x, z = names.index("pelvis_tx"), names.index("pelvis_tz")
-            values[:, :, x] -= stride_length_m[:, None] * phase
+            values[:, :, x] -= walker.stride_length_m[:, None] * phase
             values[:, :, [x, z]] -= values[:, :, [x, z]].mean(1, keepdims=True)
             translations = [i for i, name in enumerate(names) if name.startswith("pelvis_t") and name != "pelvis_tilt"]
             values[:, :, translations] /= length
@@ -356,15 +342,15 @@ def _to_dimensionless(
     return out
 
 
-def _to_si(signals: dict[str, np.ndarray], channels: Mapping[str, tuple[str, ...]], body: Body, stride_length_m: np.ndarray) -> None:
+def _to_si(signals: dict[str, np.ndarray], channels: Mapping[str, tuple[str, ...]], walker: Walker) -> None:
     """The inverse of ``_to_dimensionless``, in place."""
-    length = body.leg_length_m.astype(np.float32)[:, None, None]
-    weight = body.weight_n.astype(np.float32)[:, None, None]
+    length = walker.leg_length_m.astype(np.float32)[:, None, None]
+    weight = walker.weight_n.astype(np.float32)[:, None, None]
     pelvis, names = signals["pelvis"], channels["pelvis"]
     for name in PELVIS_COORDINATES[3:]:
         pelvis[:, :, names.index(name)] *= length[:, :, 0]
     x = names.index("pelvis_tx")
-    pelvis[:, :, x] += (stride_length_m[:, None] * np.arange(SAMPLES_PER_STRIDE) / SAMPLES_PER_STRIDE).astype(np.float32)
+    pelvis[:, :, x] += (walker.stride_length_m[:, None] * np.arange(SAMPLES_PER_STRIDE) / SAMPLES_PER_STRIDE).astype(np.float32)
     pelvis[:, :, x] -= pelvis[:, :1, x].copy()
     force = signals["ground_reaction"]
     for side in SIDES:

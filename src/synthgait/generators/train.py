@@ -236,9 +236,9 @@ class Run:
 
 
 def split_by_subject(subjects: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers for training and validation: no subject in both. Fewer than 10 people all train."""
+    """Row numbers for training and validation: no subject in both. Fewer than 5 people all train."""
     people = np.unique(subjects)
-    if len(people) < 10 or fraction == 0:
+    if len(people) < 5 or fraction == 0:
         return np.arange(len(subjects)), np.zeros(0, int)
     held = np.random.default_rng([seed, 1]).permutation(people)[: max(1, round(fraction * len(people)))]
     mask = np.isin(subjects, held)

@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 
 from synthgait.conventions import IMU_PLACEMENTS
-from synthgait.declared import declarations
+from synthgait.bundled import folder as declarations
 from synthgait.errors import InputError
 from synthgait.kinematics import Skeleton
 from synthgait.trials import Trials

@@ -28,6 +28,14 @@ def folder(kind: str) -> Path:
     raise InputError(f"the declarations {kind!r} are missing from this installation; install synthgait again")
 
 
+def seed_dataset() -> Path:
+    """The seed dataset that comes with synthgait. Raises InputError when an installation lacks it."""
+    path = Path(str(resources.files("synthgait"))) / "data" / "seed-v0.h5"
+    if not path.is_file():
+        raise InputError("the bundled seed dataset is missing from this installation; install synthgait again or give --data FILE")
+    return path
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file that holds a mapping. Raises InputError naming the file."""
     try:

@@ -84,6 +84,105 @@ def copy(name: Annotated[str, typer.Argument(help="A name of `synthgait list`.")
 
 
 @app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe's YAML, or the name of a bundled one.")] = "diffusion",
+    data: Annotated[list[Path] | None, typer.Option("--data", help="Seed datasets; by default the bundled one.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder of the generator; by default runs/<recipe>.")] = None,
+) -> None:
+    """Train a generator on seed gaits; an interrupted training goes on."""
+    from synthgait import bundled, demo
+    from synthgait.generators import train as learn
+
+    path = Path(recipe) if Path(recipe).suffix else bundled.find(f"generators/{recipe}")
+    folder = out or Path("runs") / path.stem
+    learn(path, demo.load_data(data), folder)
+    typer.echo(f"The generator is in {folder}.")
+
+
+@app.command()
+def generate(
+    model: Annotated[Path, typer.Argument(help="Folder of a generator.")],
+    n: Annotated[int, typer.Option("-n", help="How many strides.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="An .h5 file, or a folder of shards.")],
+    age: Annotated[str | None, typer.Option(help="Years: one number or a range like 65-85.")] = None,
+    speed: Annotated[str | None, typer.Option(help="Walking speed in m/s: a number or a range.")] = None,
+    sex: Annotated[str | None, typer.Option(help="female or male.")] = None,
+    pathology: Annotated[str | None, typer.Option(help="A name of `synthgait list`, or none.")] = None,
+    severity: Annotated[str | None, typer.Option(help="0 to 1: a number or a range.")] = None,
+    side: Annotated[str | None, typer.Option(help="Affected side.")] = None,
+    seed: int = 0,
+    workers: int = 1,
+    max_residual: Annotated[float | None, typer.Option(help="Largest dynamic residual in body weights.")] = None,
+) -> None:
+    """Generate strides of the people you ask for; what is not said is drawn as in the seed dataset."""
+    from synthgait.generators.generate import generate as make
+
+    asked = {"age_years": _range(age, "--age"), "walking_speed_mps": _range(speed, "--speed"), "severity": _range(severity, "--severity")}
+    asked |= {"sex": sex, "pathology": pathology, "affected_side": side}
+    given: Any = {name: value for name, value in asked.items() if value is not None}
+    told = make(model, n, out, seed=seed, workers=workers, max_residual=max_residual, **given)
+    typer.echo(", ".join(f"{key} {value}" for key, value in told.items()))
+
+
+def _range(text: str | None, option: str) -> float | tuple[float, float] | None:
+    """A number or a range "LOW-HIGH". Raises InputError naming the option."""
+    if text is None:
+        return None
+    try:
+        parts = [float(part) for part in text.split("-")]
+    except ValueError:
+        parts = []
+    if len(parts) not in (1, 2):
+        raise InputError(f"{option} is {text!r}; write a number or a range like 65-85")
+    return parts[0] if len(parts) == 1 else (parts[0], parts[1])
+
+
+@app.command()
+def sense(
+    data: Annotated[Path, typer.Argument(help="A dataset of strides.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the sensor datasets.")],
+    sensor: Annotated[list[str] | None, typer.Option("--sensor", help="Placement of an IMU, or another sensor; may be repeated.")] = None,
+    duration: Annotated[float, typer.Option(help="Seconds of every walk.")] = 10.0,
+    imu_class: Annotated[str, typer.Option(help="research, consumer or phone.")] = "consumer",
+    seed: int = 0,
+) -> None:
+    """Write what sensors would record of every gait of a dataset."""
+    from synthgait import sensing, storage
+
+    files = sensing.sense(storage.read(data), sensor or ["lower_back"], out, duration_s=duration, imu_class=imu_class, seed=seed)
+    typer.echo("\n".join(str(file) for file in files))
+
+
+@app.command()
+def fit(
+    recipe: Annotated[str, typer.Argument(help="gait_parameters, muscle_activation, or a recipe's YAML.")],
+    data: Annotated[list[Path] | None, typer.Option("--data", help="Strides to learn from; by default the bundled seed.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder of the estimator; by default runs/<recipe>.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+) -> None:
+    """Train an estimator on synthetic strides only."""
+    from synthgait import demo
+    from synthgait.estimators import fit as learn
+
+    folder = out or Path("runs") / Path(recipe).stem
+    with demo.progress_bar(f"fit {Path(recipe).stem}") as show:
+        learn(recipe, demo.load_data(data), seed=seed, progress=show).save(folder)
+    typer.echo(f"The estimator is in {folder}.")
+
+
+@app.command("demo")
+def run_demo(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of everything it makes.")] = Path("runs/demo"),
+    recordings: Annotated[Path | None, typer.Option(help="Folder of real recordings.")] = None,
+    workers: int = 2,
+) -> None:
+    """Run the whole line: simulate, train, generate, sense, fit, validate, report."""
+    from synthgait import demo
+
+    typer.echo(f"The report is {demo.run(out, recordings, workers).resolve()}")
+
+
+@app.command()
 def release(
     folder: Annotated[Path, typer.Argument(help="The release folder.")],
     data: Annotated[list[Path] | None, typer.Option("--data", help="Dataset files to make the release of.")] = None,

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from varied_walkers import varied_walkers
 
 from synthgait import bundled
 from synthgait.errors import InputError
@@ -20,6 +19,7 @@ from synthgait.generators.conditions import ConditionSpace, condition_table
 from synthgait.generators.prior import ConditionalGaussian
 from synthgait.generators.train import Recipe, parse_recipe, split_by_subject
 from synthgait.trials import Trials
+from varied_walkers import varied_walkers
 
 NETWORKS = {"diffusion": {"width": 32, "depth": 1, "sampling_steps": 6}, "gan": {"width": 32, "depth": 1, "critic_updates": 1}}
 

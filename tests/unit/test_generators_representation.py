@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from analytic_walker import analytic_population
-from varied_walkers import varied_walkers
 
+from analytic_walker import analytic_population
 from synthgait.conventions import GRAVITY_MPS2
 from synthgait.errors import InputError
 from synthgait.gait import mirror
@@ -21,6 +20,7 @@ from synthgait.generators.representation import (
     stride_features,
 )
 from synthgait.trials import Trials
+from varied_walkers import varied_walkers
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from synthgait import musculoskeletal as ms
+from synthgait import anthropometry
 from synthgait.conventions import SIDES
 from synthgait.kinematics import Skeleton
 from synthgait.musculoskeletal import Joint
@@ -32,20 +32,20 @@ class People:
         """From height_m, mass_kg, leg_length_m, age_years and, where there is one, knee_varus_rad."""
         height, mass, leg, age = (np.asarray(table[c], float) for c in ("height_m", "mass_kg", "leg_length_m", "age_years"))
         varus = np.asarray(table["knee_varus_rad"], float) if "knee_varus_rad" in table else np.zeros(len(table))
-        scales = ms.batch_scales(height, mass, leg, age)
-        bodies, root, lumbar = ms._trunk(scales)
+        scales = anthropometry.batch_scales(height, mass, leg, age)
+        bodies, root, lumbar = anthropometry.trunk(scales)
         joints, contacts = [root], []
         for side in SIDES:
-            leg_bodies, leg_joints = ms._leg(side, scales, varus)  # type: ignore[arg-type]
+            leg_bodies, leg_joints = anthropometry.leg(side, scales, varus)  # type: ignore[arg-type]
             bodies += leg_bodies
             joints += leg_joints
-            contacts += ms._foot_contacts(side, scales, mass / ms.REFERENCE_MASS_KG)  # type: ignore[arg-type]
+            contacts += anthropometry.foot_contacts(side, scales, mass / anthropometry.REFERENCE_MASS_KG)  # type: ignore[arg-type]
         joints.append(lumbar)
         n = len(table)
         skeleton = Skeleton(
             tuple(_stacked(joint, n) for joint in joints),
             tuple(degree.coordinate for joint in joints for degree in joint.degrees),
-            {mark.name: (mark.body, _vectors(mark.location_m, n)) for mark in ms._landmarks(scales)},
+            {mark.name: (mark.body, _vectors(mark.location_m, n)) for mark in anthropometry.landmarks(scales)},
             {c.name: (c.body, _vectors(c.location_m, n), np.broadcast_to(np.asarray(c.radius_m, float), (n,))) for c in contacts},
             {b.name: (np.broadcast_to(np.asarray(b.mass_kg, float), (n,)), _vectors(b.centre_of_mass_m, n)) for b in bodies},
             n,

@@ -5,7 +5,7 @@ In: a seed dataset and recipes. Out: the figures of ``validate.generator`` per m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from synthgait.anthropometry import REFERENCE_HEIGHT_M, REFERENCE_LEG_LENGTH_M, build_model
 from synthgait.conventions import COORDINATES, GRAVITY_MPS2, JOINT_ANGLES, LEG_MUSCLES, MUSCLES, SAMPLES_PER_STRIDE, SIDES
 from synthgait.kinematics import Skeleton, body_motion, centre_of_mass_motion, point_motion, spectral_derivative
-from synthgait.musculoskeletal import REFERENCE_HEIGHT_M, REFERENCE_LEG_LENGTH_M, build_model
 from synthgait.subjects import Subject, draw_subject
 from synthgait.trials import Trials
 

@@ -1,7 +1,7 @@
-"""Runs a function where OpenSim may be loaded: in one process of its own, kept for all tests.
+"""Runs a function where OpenSim or CasADi may be loaded: each in one process of its own, kept for all tests.
 
-OpenSim and CasADi cannot share a process, so the tests' own process loads neither. A call fails when
-the OpenSim process has loaded CasADi.
+The two cannot share a process, so the tests' own process loads neither. A call fails when the process
+has loaded the other library.
 """
 
 from __future__ import annotations
@@ -15,17 +15,27 @@ from typing import Any
 
 
 @cache
-def _pool() -> ProcessPoolExecutor:
+def _pool(library: str) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
 def in_opensim(function: Callable[..., Any], *arguments: Any) -> Any:
     """``function(*arguments)`` in the OpenSim process; function, arguments and result are pickled."""
-    assert "opensim" not in sys.modules, "a test module imports opensim at its top"
-    return _pool().submit(_alone, function, arguments).result()
+    return _submit("opensim", "casadi", function, arguments)
 
 
-def _alone(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+def in_casadi(function: Callable[..., Any], *arguments: Any) -> Any:
+    """``function(*arguments)`` in the CasADi process; function, arguments and result are pickled."""
+    return _submit("casadi", "opensim", function, arguments)
+
+
+def _submit(library: str, other: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    for name in (library, other):
+        assert name not in sys.modules, f"a test module imports {name} at its top"
+    return _pool(library).submit(_alone, library, other, function, arguments).result()
+
+
+def _alone(library: str, other: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     result = function(*arguments)
-    assert "opensim" in sys.modules and "casadi" not in sys.modules
+    assert library in sys.modules and other not in sys.modules
     return result

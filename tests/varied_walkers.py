@@ -7,12 +7,12 @@ have one of two invented pathologies, one of them on one side.
 
 from __future__ import annotations
 
-import analytic_walker as walker
 import numpy as np
 
+import analytic_walker as walker
+from synthgait.anthropometry import build_model
 from synthgait.conventions import COORDINATES, GRAVITY_MPS2, JOINT_ANGLES, SAMPLES_PER_STRIDE
 from synthgait.kinematics import Skeleton, spectral_derivative
-from synthgait.musculoskeletal import build_model
 from synthgait.subjects import draw_subject
 from synthgait.trials import Trials
 

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 
+from synthgait.anthropometry import REFERENCE_HEIGHT_M, REFERENCE_LEG_LENGTH_M, build_model
 from synthgait.conventions import (
     CONDITION_PREFIX,
     GRAVITY_MPS2,
@@ -31,7 +32,7 @@ from synthgait.conventions import (
 )
 from synthgait.errors import InputError
 from synthgait.kinematics import Skeleton, point_motion, progression_per_period
-from synthgait.musculoskeletal import REFERENCE_HEIGHT_M, REFERENCE_LEG_LENGTH_M, MusculoskeletalModel, build_model
+from synthgait.musculoskeletal import MusculoskeletalModel
 from synthgait.subjects import Subject
 from synthgait.trials import Trials, empty_events
 

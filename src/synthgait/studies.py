@@ -22,10 +22,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 import synthgait
 from synthgait import bundled, pathologies
+from synthgait.anthropometry import build_model
 from synthgait.conventions import CONDITION_PREFIX, GRAVITY_MPS2
 from synthgait.errors import InputError
 from synthgait.gait import leg_length_m
-from synthgait.musculoskeletal import MusculoskeletalModel, build_model
+from synthgait.musculoskeletal import MusculoskeletalModel
 from synthgait.simulate.normative import typical_cadence_spm
 from synthgait.simulate.task import WalkingTask
 from synthgait.subjects import AGE_RANGE_YEARS, Subject, draw_subject

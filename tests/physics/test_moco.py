@@ -15,8 +15,8 @@ import pytest
 
 from opensim_process import in_opensim
 from planar_body import planar
+from synthgait.anthropometry import build_model
 from synthgait.errors import InputError
-from synthgait.musculoskeletal import build_model
 from synthgait.simulate.task import WalkingSolution, WalkingTask
 from synthgait.simulate.workers import Side
 from synthgait.subjects import Subject

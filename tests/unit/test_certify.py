@@ -8,18 +8,9 @@ import numpy as np
 import pytest
 
 from opensim_process import in_opensim
+from synthgait.anthropometry import build_model
 from synthgait.conventions import GRAVITY_MPS2
-from synthgait.musculoskeletal import (
-    Actuator,
-    Body,
-    Contact,
-    Degree,
-    Joint,
-    Muscle,
-    MusculoskeletalModel,
-    PassiveMoment,
-    build_model,
-)
+from synthgait.musculoskeletal import Actuator, Body, Contact, Degree, Joint, Muscle, MusculoskeletalModel, PassiveMoment
 from synthgait.simulate.task import WalkingSolution
 from synthgait.subjects import Subject
 

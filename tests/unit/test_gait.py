@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from analytic_walker import analytic_population, analytic_walker
+from synthgait.anthropometry import build_model
 from synthgait.conventions import COORDINATES, MUSCLES, SIGNAL_GROUPS, TRIAL_COLUMNS
 from synthgait.errors import InputError
 from synthgait.gait import contact_phases, mirror, spatiotemporal, stance_phases, stride_from_solution, with_realised
 from synthgait.kinematics import spectral_derivative
-from synthgait.musculoskeletal import build_model
 from synthgait.simulate.task import WalkingSolution, WalkingTask
 from synthgait.subjects import Subject
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from varied_walkers import varied_walkers
 
 from synthgait import storage
 from synthgait.errors import InputError
@@ -17,6 +16,7 @@ from synthgait.generators.quality import evaluate
 from synthgait.generators.train import parse_recipe
 from synthgait.trials import Trials
 from synthgait.validate import generator as judge
+from varied_walkers import varied_walkers
 
 
 @pytest.fixture(scope="module")

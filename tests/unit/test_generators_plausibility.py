@@ -7,16 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from varied_walkers import varied_walkers
 
+from synthgait.anthropometry import build_model
 from synthgait.conventions import GRAVITY_MPS2
 from synthgait.gait import coordinates_of
 from synthgait.generators.bodies import People
 from synthgait.generators.plausibility import Limits, _Check, broken_limits, measure
 from synthgait.kinematics import Skeleton, body_motion, spectral_derivative
-from synthgait.musculoskeletal import build_model
 from synthgait.subjects import draw_subject
 from synthgait.trials import Trials
+from varied_walkers import varied_walkers
 
 
 @pytest.fixture

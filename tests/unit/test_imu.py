@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from analytic_walker import analytic_population
-from synthgait.conventions import COORDINATES, GRAVITY_MPS2, IMU_PLACEMENTS
+from synthgait.anthropometry import build_model
 from synthgait.bundled import folder as declarations
+from synthgait.conventions import COORDINATES, GRAVITY_MPS2, IMU_PLACEMENTS
 from synthgait.errors import InputError
 from synthgait.kinematics import Skeleton
-from synthgait.musculoskeletal import build_model
 from synthgait.sensors import IMU, ImuSpecification, Mounting, merge
 from synthgait.subjects import Subject
 from synthgait.walks import Motion, Walks, walk

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from analytic_walker import analytic_population, analytic_walker
+from synthgait.anthropometry import REFERENCE_LEG_LENGTH_M, build_model
 from synthgait.conventions import COORDINATES
 from synthgait.errors import InputError
 from synthgait.kinematics import (
@@ -16,7 +17,6 @@ from synthgait.kinematics import (
     progression_per_period,
     spectral_derivative,
 )
-from synthgait.musculoskeletal import REFERENCE_LEG_LENGTH_M, build_model
 from synthgait.subjects import Subject
 
 

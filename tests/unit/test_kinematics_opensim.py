@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from opensim_process import in_opensim
+from synthgait.anthropometry import build_model
 from synthgait.kinematics import Skeleton, body_motion, centre_of_mass_motion, point_motion
-from synthgait.musculoskeletal import build_model
 from synthgait.sensors import IMU
 from synthgait.subjects import Subject
 from synthgait.walks import Motion, Walks

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from opensim_process import in_opensim
+from synthgait.anthropometry import REFERENCE_HEIGHT_M, REFERENCE_LEG_LENGTH_M, build_model
 from synthgait.errors import InputError
-from synthgait.musculoskeletal import REFERENCE_HEIGHT_M, REFERENCE_LEG_LENGTH_M, Joint, MusculoskeletalModel, build_model
+from synthgait.musculoskeletal import Joint, MusculoskeletalModel
 from synthgait.subjects import Subject
 
 SUBJECTS = (

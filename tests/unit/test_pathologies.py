@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from synthgait import pathologies
+from synthgait.anthropometry import build_model
 from synthgait.errors import InputError
-from synthgait.musculoskeletal import MusculoskeletalModel, build_model, parameters
+from synthgait.musculoskeletal import MusculoskeletalModel, parameters
 from synthgait.simulate.task import WalkingTask
 from synthgait.subjects import Subject
 

@@ -90,7 +90,7 @@ def test_what_is_drawn_fills_what_was_declared(tmp_path: Path) -> None:
 
 def test_the_model_of_a_trial_has_its_shoes(tmp_path: Path) -> None:
     trial = load(tmp_path).plan()[0]
-    from synthgait.musculoskeletal import build_model
+    from synthgait.anthropometry import build_model
 
     ratio = trial.model().contacts[0].stiffness_pa / build_model(trial.subject).contacts[0].stiffness_pa
     assert ratio == pytest.approx(trial.contact_stiffness_factor) and ratio != 1.0

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 import yaml
 
-from synthgait.conventions import IMU_PLACEMENTS
 from synthgait.bundled import folder as declarations
+from synthgait.conventions import IMU_PLACEMENTS
 from synthgait.errors import InputError
 from synthgait.kinematics import Skeleton
 from synthgait.trials import Trials

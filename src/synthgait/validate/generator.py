@@ -192,7 +192,7 @@ def precision_recall(real: np.ndarray, made: np.ndarray) -> tuple[float, float]:
     own_real = np.sort(_distances(real, real), 1)[:, neighbour]
     own_made = np.sort(_distances(made, made), 1)[:, neighbour]
     between = _distances(made, real)
-    return float((between <= own_real[None, :]).any(1).mean()), float((between.T <= own_made[None, :]).any(1).mean())
+    return float((between <= own_real[None, :]).any(1).mean()), float((own_made[None, :] >= between.T).any(1).mean())
 
 
 def duplicates(strides: Trials) -> int:

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from synthgait.conventions import IMU_CHANNELS
 from synthgait.errors import InputError
 from synthgait.recordings.base import Recording
+from synthgait.validate import emg
 from synthgait.validate.agreement import agree
 from synthgait.validate.floors import FLOORS, Floor
 
@@ -46,7 +47,7 @@ class Estimator(Protocol):
     @property
     def sensors(self) -> tuple[str, ...]: ...
 
-    def predict(self, recording: Any, *, sensor: str | None = None) -> dict[str, Any]: ...
+    def predict(self, recording: Any, *, sensor: str | None = None, **how: Any) -> dict[str, Any]: ...
 
 
 def sensor_views(recording: Recording) -> Iterable[tuple[str, str, Recording]]:
@@ -76,9 +77,17 @@ def pairs(
 ) -> pd.DataFrame:
     """One row per recording, sensor, quantity and method: dataset, sensor, group, quantity, method,
     recording_id, subject_id, truth, estimate (NaN where the method gave none) and the ``reason``.
+
+    Recordings with EMG add rows of ``emg.pairs``, which have ``curve_r``, ``curve_mae`` and
+    ``curve_bias`` instead of truth and estimate; an estimator of muscle activation gives only those.
     """
     rows: list[dict[str, Any]] = []
-    views = [(label, name, view) for recording in recordings if recording.truth for label, name, view in sensor_views(recording)]
+    every = [view for recording in recordings for view in sensor_views(recording)]
+    views = [view for view in every if view[2].truth]
+    muscles = estimator if getattr(estimator, "task", "") == emg.TASK else None
+    if muscles is not None:
+        estimator = None
+    curves = emg.pairs(every, muscles, method, floors=bool(floors))
     for label, name, view in tqdm(views, desc="validate", disable=not progress):
         if estimator is not None and name in estimator.sensors and view.sampling_rate_hz is not None:
             rows += _compared(view, label, method, partial(estimator.predict, view, sensor=name))
@@ -96,7 +105,7 @@ def pairs(
                 for view in (v for v in members if v.subject_id == person and floor.reads(v, label)):
                     rows += _compared(view, label, f"floor:{floor.name}", partial(floor.predict, view), quiet=True)
     columns = ("dataset", "sensor", "group", "quantity", "method", "recording_id", "subject_id", "truth", "estimate", "reason")
-    return pd.DataFrame(rows, columns=list(columns))
+    return pd.DataFrame(rows + curves, columns=[*columns, *emg.CURVE_COLUMNS])
 
 
 def _compared(view: Recording, label: str, method: str, predict: Callable[[], dict[str, Any]], quiet: bool = False) -> list[dict[str, Any]]:
@@ -139,8 +148,12 @@ def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     both = table[table["dataset"].map(several).fillna(1) > 1].assign(group="all")
     whole = pd.concat([table, both], ignore_index=True) if len(both) else table
     for key, part in whole.groupby(keys, sort=True):
-        good = part[np.isfinite(part["estimate"])]
         row: dict[str, Any] = dict(zip(keys, key, strict=True))
+        if row["quantity"].startswith(emg.QUANTITY):
+            row |= emg.agreement(part)
+            result.append(row | {"n_failed": len(part) - row["n_recordings"]})
+            continue
+        good = part[np.isfinite(part["estimate"])]
         if len(good):
             row |= agree(good["truth"].to_numpy(), good["estimate"].to_numpy(), good["subject_id"].to_numpy()).as_row()
         else:

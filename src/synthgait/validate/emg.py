@@ -1,0 +1,169 @@
+"""Predicted muscle activation against measured EMG, curve by curve.
+
+In: recordings with EMG envelopes, and an estimator of muscle activation or the floor
+``mean_envelope``. Out: pairs (one per recording, muscle and method) and rows of agreement.
+
+An electrode's volts say nothing of the level of activation, so the shape is judged: Pearson's r over
+the gait cycle, and the error left after the predicted curve is scaled to the measured one by least
+squares (without an offset: a silent muscle is silent in both).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from synthgait.conventions import EMG_GROUPS, SAMPLES_PER_STRIDE
+from synthgait.errors import InputError
+from synthgait.recordings.base import Recording
+from synthgait.validate.agreement import RESAMPLES, STATISTICS
+
+TASK = "muscle_activation"
+#: Of every row: one muscle's (with its name appended), and the mean over a recording's muscles.
+QUANTITY = "muscle_activation_r"
+#: Columns that a pair of curves has beside those of ``validate.run.pairs``.
+CURVE_COLUMNS = ("curve_r", "curve_mae", "curve_bias")
+#: Walking speeds that are alike: envelopes change little over 0.2 m/s (Hof et al., Gait Posture 2002;16:78).
+_SPEED_KERNEL_MPS = 0.2
+
+View = tuple[str, str, Recording]
+
+
+class Estimator(Protocol):
+    """What is asked of an estimator of activation: its sensors, and curves over a cycle."""
+
+    @property
+    def sensors(self) -> tuple[str, ...]: ...
+
+    def predict(self, recording: Any, *, sensor: str | None = None, **how: Any) -> dict[str, Any]: ...
+
+
+def measured(recording: Recording) -> dict[str, np.ndarray]:
+    """Envelopes (100,) by muscle and "own" or "other": seen from the initial contact of the muscle's side
+    or of the other side; muscles that stay silent or have gaps are left out. Right and left become means.
+    """
+    if recording.emg is None:
+        return {}
+    percent = recording.emg["percent"].to_numpy(float)
+    wanted = np.arange(SAMPLES_PER_STRIDE) * 100.0 / SAMPLES_PER_STRIDE
+    found: dict[str, list[np.ndarray]] = {}
+    for column in recording.emg.columns:
+        muscle, _, side = column.rpartition("_")
+        if muscle in EMG_GROUPS:
+            curve = np.interp(wanted, percent, recording.emg[column].to_numpy(float), period=100.0)
+            if np.all(np.isfinite(curve)) and np.ptp(curve) > 1e-6:
+                found.setdefault(f"{muscle}/{'own' if side == recording.emg_side else 'other'}", []).append(curve)
+    return {key: np.mean(curves, axis=0) for key, curves in found.items()}
+
+
+def predicted(estimator: Estimator, view: Recording, sensor: str) -> dict[str, np.ndarray]:
+    """The estimator's envelopes with the keys of ``measured``. Raises InputError where it reads no walking."""
+    side = view.emg_side or "r"
+    curves = estimator.predict(view, sensor=sensor, reference_side=side)["emg"]
+    keyed = {}
+    for name, curve in curves.items():
+        muscle, _, own = name.rpartition("_")
+        keyed[f"{muscle}/{'own' if own == side else 'other'}"] = np.asarray(curve, float)
+    return keyed
+
+
+def mean_envelope(others: Sequence[Recording], like: Recording) -> dict[str, np.ndarray]:
+    """Average envelope of other people, each counting once, recordings weighed by how near their speed is.
+
+    Healthy people serve where there are any; a muscle that nobody else of the dataset has is taken
+    from the other datasets.
+    """
+    healthy = [r for r in others if r.group == "healthy"] or list(others)
+    same = _average([r for r in healthy if r.dataset == like.dataset], like)
+    return _average(healthy, like) | same
+
+
+def _average(others: Iterable[Recording], like: Recording) -> dict[str, np.ndarray]:
+    speed = like.truth.get("walking_speed_mps")
+    people: dict[tuple[str, str], list[tuple[float, dict[str, np.ndarray]]]] = {}
+    for other in others:
+        own = other.truth.get("walking_speed_mps")
+        apart = 0.0 if speed is None or own is None else (speed - own) / _SPEED_KERNEL_MPS
+        # nobody near: the nearest recording of a person still counts
+        people.setdefault((other.dataset, other.subject_id), []).append((float(np.exp(-0.5 * min(abs(apart), 6.0) ** 2)), measured(other)))
+    sums: dict[str, list[np.ndarray]] = {}
+    for found in people.values():
+        for key in {key for _, curves in found for key in curves}:
+            weight = np.array([w for w, curves in found if key in curves])
+            sums.setdefault(key, []).append(np.average([curves[key] for _, curves in found if key in curves], axis=0, weights=weight))
+    return {key: np.mean(curves, axis=0) for key, curves in sums.items()}
+
+
+def compare(truth: np.ndarray, estimate: np.ndarray) -> tuple[float, float, float]:
+    """Pearson's r, and mean absolute error and bias of the estimate scaled to the truth, both (T,)."""
+    scaled = estimate * float(truth @ estimate) / max(float(estimate @ estimate), 1e-12)
+    r = float(np.corrcoef(truth, estimate)[0, 1]) if np.ptp(estimate) > 1e-9 else 0.0
+    return r, float(np.mean(np.abs(scaled - truth))), float(np.mean(scaled - truth))
+
+
+def pairs(views: Sequence[View], estimator: Estimator | None, method: str, *, floors: bool) -> list[dict[str, Any]]:
+    """One row per recording, muscle and method, and one per recording with the mean over its muscles.
+
+    Args:
+        views: as of ``validate.run.sensor_views``; those without EMG are passed over.
+        estimator: of muscle activation, or None. floors: also the mean envelope of other people.
+    """
+    rows: list[dict[str, Any]] = []
+    with_emg = [view for view in views if measured(view[2])]
+    for label, sensor, view in with_emg:
+        if estimator is not None and sensor in estimator.sensors:
+            rows += _rows(view, label, method, partial(predicted, estimator, view, sensor))
+        if floors:
+            everybody = {(v.dataset, v.recording_id): v for _, _, v in with_emg if _person(v) != _person(view)}
+            others = list(everybody.values())
+            rows += _rows(view, label, "floor:mean_envelope", partial(mean_envelope, others, view))
+    return rows
+
+
+def _person(recording: Recording) -> tuple[str, str]:
+    return recording.dataset, recording.subject_id
+
+
+def _rows(view: Recording, label: str, method: str, curves: Callable[[], dict[str, np.ndarray]]) -> list[dict[str, Any]]:
+    reason = ""
+    try:
+        found = curves()
+    except InputError as error:
+        found, reason = {}, str(error)
+    truth = measured(view)
+    common: dict[str, Any] = {"dataset": view.dataset, "sensor": label, "group": view.group, "method": method}
+    common |= {"recording_id": view.recording_id, "subject_id": view.subject_id, "truth": np.nan, "estimate": np.nan, "reason": reason}
+    rows = []
+    for key in truth:
+        if key in found or reason:
+            values = compare(truth[key], found[key]) if key in found else (np.nan,) * 3
+            rows.append(common | {"quantity": f"{QUANTITY}_{key.split('/')[0]}"} | dict(zip(CURVE_COLUMNS, values, strict=True)))
+    if rows:
+        mean = {column: float(np.mean([row[column] for row in rows])) for column in CURVE_COLUMNS}
+        rows.append(common | {"quantity": QUANTITY} | mean)
+    return rows
+
+
+def agreement(part: pd.DataFrame) -> dict[str, Any]:
+    """The keys of a validation row for pairs of curves: ``r`` and ``mae`` are means over recordings with
+    intervals from resampling people (95 %), ``bias`` the mean difference; the others are not defined.
+    """
+    good = part[np.isfinite(part["curve_r"])]
+    row: dict[str, Any] = {"n_recordings": len(good), "n_people": int(good["subject_id"].nunique())}
+    for name in STATISTICS:
+        row |= {name: None, f"{name}_ci_low": None, f"{name}_ci_high": None}
+    if len(good):
+        people, index = np.unique(good["subject_id"].astype(str), return_inverse=True)
+        weights = np.random.default_rng(0).multinomial(len(people), np.full(len(people), 1 / len(people)), size=RESAMPLES)
+        for name, column in zip(("r", "mae", "bias"), CURVE_COLUMNS, strict=True):
+            values = good[column].to_numpy(float)
+            row[name] = float(values.mean())
+            if len(people) > 1:
+                sums, counts = np.bincount(index, values), np.bincount(index)
+                low, high = np.percentile((weights @ sums) / (weights @ counts), (2.5, 97.5))
+                row |= {f"{name}_ci_low": float(low), f"{name}_ci_high": float(high)}
+    return row

@@ -64,8 +64,9 @@ def _points(axes: Axes, part: pd.DataFrame, x: np.ndarray, y: np.ndarray, aggreg
         elif len(chosen) >= _POOLED:
             by_truth = chosen[np.argsort(part["truth"].to_numpy(float)[chosen], kind="stable")]
             pools = np.array_split(by_truth, len(chosen) // _POOLED)
-            means, spread = ([[f(v[pool]) for pool in pools] for v in (x, y)] for f in (np.mean, np.std))
-            axes.errorbar(*means, yerr=spread[1], fmt=marker, color=colour, markersize=4, elinewidth=0.8)
+            across, up = ([float(np.mean(v[pool])) for pool in pools] for v in (x, y))
+            spread = [float(np.std(y[pool])) for pool in pools]
+            axes.errorbar(across, up, yerr=spread, fmt=marker, color=colour, markersize=4, elinewidth=0.8)
 
 
 def _scatter(axes: Axes, part: pd.DataFrame, aggregate: bool) -> None:

@@ -87,8 +87,9 @@ def yield_table(seed: Trials) -> pd.DataFrame:
 def failures(trials: Trials) -> pd.DataFrame:
     """Every reason why trials are not ok, with how many."""
     failed = trials.table[trials.table["status"] != "ok"]
-    counts = failed.groupby(["status", "status_message"]).size().sort_values(ascending=False)
-    return pd.DataFrame([{"status": s.replace("_", " "), "reason": m, "trials": n} for (s, m), n in counts.items()])
+    counts = failed.groupby(["status", "status_message"], sort=False).size().rename("trials").reset_index()
+    counts["status"] = counts["status"].str.replace("_", " ")
+    return counts.rename(columns={"status_message": "reason"}).sort_values("trials", ascending=False, kind="stable", ignore_index=True)
 
 
 def certificate_table(seed: Trials) -> pd.DataFrame:
@@ -163,7 +164,8 @@ def about_simulated(seed: Trials) -> list[Sentence]:
         for column, (low, high) in EXPECTED.items():
             values = walking.loc[comfortable, column]
             inside = values.between(low, high)
-            text = f"Healthy adults at {_COMFORTABLE_MPS[0]:g}–{_COMFORTABLE_MPS[1]:g} m/s: {column} {_span(values)}, expected {low:g} to {high:g}"
+            text = f"Healthy adults at {_COMFORTABLE_MPS[0]:g}–{_COMFORTABLE_MPS[1]:g} m/s: {column} {_span(values)}"
+            text += f", expected {low:g} to {high:g}"
             outside = ", ".join(walking.loc[comfortable, "trial"][~inside])
             said.append(Sentence(bool(inside.all()), text + (f"; outside: {outside}." if outside else ".")))
     else:
@@ -280,7 +282,8 @@ def about_estimated(rows: Sequence[Mapping[str, Any]]) -> list[Sentence]:
         text = f"{what.capitalize()}: better than every floor in {int(better.sum())} of {len(compared)} pairs of dataset and sensor"
         if not better.all():
             ratio = (compared["ours"] / compared["floor"])[~better]
-            worst = compared.loc[ratio.idxmax()]
-            text += f"; furthest behind on {worst['dataset']}, {worst['sensor']} ({worst['ours']:.3f} against {worst['floor']:.3f} {unit} by {worst['floor_name'].replace('_', ' ')})"
+            worst = compared[~better].iloc[int(ratio.to_numpy().argmax())]
+            text += f"; furthest behind on {worst['dataset']}, {worst['sensor']} ({worst['ours']:.3f} {unit}"
+            text += f" against {worst['floor']:.3f} {unit} by {worst['floor_name']})".replace("_", " ")
         said.append(Sentence(bool(better.all()), text + "."))
     return said

@@ -103,7 +103,7 @@ def _simulated(seed: Trials) -> str:
     if not len(good):
         return parts[0] + "<p>No simulated gait is certified, so none is drawn.</p>"
     walking = findings.walking_table(seed)
-    formats = {"age, years": 0, "cadence, steps/min": 0, "speed, m/s": 2} | {c: 2 for c in walking if str(c).endswith(", BW")}
+    formats = {"age, years": 0, "cadence, steps/min": 0, "speed, m/s": 2} | {str(c): 2 for c in walking if str(c).endswith(", BW")}
     parts += [
         "<h3>What each gait shows (right leg; asymmetry is right over left)</h3>",
         _table(walking, digits=1, formats=formats),
@@ -116,7 +116,8 @@ def _simulated(seed: Trials) -> str:
         "tracking weight is above zero the solver is softly pulled towards the dashed angles: there, closeness of angles is no proof of "
         "realism. Forces and activations are pulled towards nothing.</p>",
     ]
-    for row in chosen_gaits(good):
+    drawn = chosen_gaits(good)
+    for row in drawn:
         title = gaits.describe_person(good, row)
         weight = good.table.get("condition_tracking_weight")
         pulled = "" if weight is None or np.isnan(weight.iloc[row]) else f", tracking weight {weight.iloc[row]:.2f}"
@@ -124,7 +125,7 @@ def _simulated(seed: Trials) -> str:
             f"<h3>{escape(title)}</h3>",
             f'<p class="note">Trial {escape(str(good.table["trial_id"].iloc[row]))}{pulled}.</p>',
             _image(gaits.stick_figures(good, row), f"Stick figures: {title}"),
-            f"<details{' open' if len(parts) < 9 else ''}><summary>Joint angles, ground reaction, activations</summary>",
+            f"<details{' open' if row == drawn[0] else ''}><summary>Joint angles, ground reaction, activations</summary>",
             _image(gaits.gait_curves(good, row), f"Joint angles and ground reaction: {title}"),
             _image(gaits.muscle_activations(good, row), f"Muscle activations: {title}"),
             "</details>",
@@ -134,19 +135,19 @@ def _simulated(seed: Trials) -> str:
 
 def chosen_gaits(trials: Trials) -> list[int]:
     """Rows to draw: a comfortable, a slow and a fast healthy adult, the youngest and the oldest healthy walker, and of
-    every pathology the mildest and the most severe gait; at most ``MAX_GAITS``, pathologies' severest first.
+    every pathology the mildest and the most severe gait; at most ``MAX_GAITS``, pathologies' most severe first.
     """
-    table = trials.table
-    healthy = table[table["pathology"] == "none"]
-    adults = healthy[healthy["age_years"].between(18, 65)]
+    age, speed, severity = (trials.table[c].to_numpy(float) for c in ("age_years", "walking_speed_mps", "severity"))
+    pathology = trials.table["pathology"].to_numpy(str)
+    healthy = np.flatnonzero(pathology == "none")
+    adults = healthy[(age[healthy] >= 18) & (age[healthy] <= 65)]
     chosen: list[int] = []
     if len(adults):
-        chosen += [int((adults["walking_speed_mps"] - 1.25).abs().idxmin())]
-        chosen += [int(adults["walking_speed_mps"].idxmin()), int(adults["walking_speed_mps"].idxmax())]
+        chosen += [int(adults[i]) for i in (np.abs(speed[adults] - 1.25).argmin(), speed[adults].argmin(), speed[adults].argmax())]
     if len(healthy):
-        chosen += [int(healthy["age_years"].idxmin()), int(healthy["age_years"].idxmax())]
-    impaired = [part for name, part in table.groupby("pathology", sort=False) if name != "none"]
-    chosen += [int(part["severity"].idxmax()) for part in impaired] + [int(part["severity"].idxmin()) for part in impaired]
+        chosen += [int(healthy[age[healthy].argmin()]), int(healthy[age[healthy].argmax()])]
+    impaired = [np.flatnonzero(pathology == name) for name in dict.fromkeys(pathology) if name != "none"]
+    chosen += [int(part[severity[part].argmax()]) for part in impaired] + [int(part[severity[part].argmin()]) for part in impaired]
     return list(dict.fromkeys(chosen))[:MAX_GAITS]
 
 

@@ -13,8 +13,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
 INK, GREY, PALE = "#222222", "#777777", "#DDDDDD"
@@ -25,7 +28,7 @@ SIMULATED, GENERATED = INK, GREEN
 #: Figure width: a phone shows 4.2 inches as 360 pixels, so that 8 points are 10 pixels high.
 WIDTH_IN = 4.2
 _DPI = 200
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 7.5,
     "axes.titlesize": 8,
@@ -51,14 +54,18 @@ _SETTINGS: dict[str, Any] = {
 def drawing(height_in: float, width_in: float = WIDTH_IN) -> Iterator[Figure]:
     """A figure to draw into; the settings hold inside the block only."""
     with matplotlib.rc_context(_SETTINGS):
-        yield Figure(figsize=(width_in, height_in), layout="constrained")
+        yield Figure(figsize=(width_in, height_in), dpi=_DPI, layout="constrained")
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as PNG, without a date or a version inside."""
+    """The figure as PNG of at most 256 colours, without a date or a version inside."""
     buffer = io.BytesIO()
     with matplotlib.rc_context(_SETTINGS):
-        figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()  # once; ``savefig`` draws twice
+        pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    # a palette takes a third of the bytes
+    pixels.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(buffer, format="png", optimize=False)
     return buffer.getvalue()
 
 

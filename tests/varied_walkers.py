@@ -56,7 +56,8 @@ def varied_walkers(count: int, seed: int = 0, style_rad: float = 0.02) -> Trials
         "pelvis": q[:, :, :6],
         "ground_reaction": force,
         "centre_of_pressure": pressure,
-        "muscle_activation": plain.signals["muscle_activation"] * rng.uniform(0.7, 1.3, (count, 1, plain.signals["muscle_activation"].shape[2])),
+        "muscle_activation": plain.signals["muscle_activation"]
+        * rng.uniform(0.7, 1.3, (count, 1, plain.signals["muscle_activation"].shape[2])),
     }
     return Trials(plain.table, {g: a.astype(np.float32) for g, a in signals.items()}, events=plain.events, kind="seed")
 

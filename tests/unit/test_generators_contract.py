@@ -31,7 +31,9 @@ def tiny(method: str, steps: int = 12, **training: object) -> Recipe:
             "method": method,
             "settings": NETWORKS.get(method, {}),
             "representation": {"max_components": 24},
-            "training": {"steps": steps, "batch_size": 32, "validate_every": 4, "checkpoint_every": 5, "warmup_steps": 2, **training} if network else {},
+            "training": {"steps": steps, "batch_size": 32, "validate_every": 4, "checkpoint_every": 5, "warmup_steps": 2, **training}
+            if network
+            else {},
         }
     )
 
@@ -48,7 +50,9 @@ def trained(request: pytest.FixtureRequest, seeds: Trials, tmp_path_factory: pyt
 
 
 def same(a: Trials, b: Trials) -> bool:
-    return a.table.equals(b.table) and a.events.equals(b.events) and all(a.signals[g].tobytes() == b.signals[g].tobytes() for g in a.signals)
+    return (
+        a.table.equals(b.table) and a.events.equals(b.events) and all(a.signals[g].tobytes() == b.signals[g].tobytes() for g in a.signals)
+    )
 
 
 def test_sample_save_load(trained: tuple[StrideGenerator, Path]) -> None:

@@ -81,7 +81,9 @@ def test_balancing_repairs_what_was_spoilt_and_says_by_how_much(walkers: Trials)
     phase = 2 * np.pi * np.arange(100)[None, :, None] / 100
     weight = walkers.table["mass_kg"].to_numpy()[:, None, None] * GRAVITY_MPS2
     noise = 0.05 * weight * np.sin(2 * phase + rng.uniform(0, 6, (len(walkers), 1, 6)))
-    walkers.signals["ground_reaction"] += (noise * (np.abs(good["ground_reaction"][:, :, [1, 1, 1, 4, 4, 4]]) > 0.2 * weight)).astype(np.float32)
+    walkers.signals["ground_reaction"] += (noise * (np.abs(good["ground_reaction"][:, :, [1, 1, 1, 4, 4, 4]]) > 0.2 * weight)).astype(
+        np.float32
+    )
     measures = measure(walkers, Limits.around(walkers), balance=True)
     assert measures["repaired_force_bw"].min() > 0.02
     assert (measures["residual_force_bw"] < 0.15 * measures["repaired_force_bw"]).all()

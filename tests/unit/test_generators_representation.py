@@ -97,7 +97,7 @@ def test_bad_data_is_told() -> None:
         StrideRepresentation.fit(walkers.select([0, 1, 2]))
     broken = walkers.select(np.arange(6))
     broken.signals["joint_angles"][2, 5, 1] = np.nan
-    with pytest.raises(InputError, match="stride-000002.*missing values"):
+    with pytest.raises(InputError, match=r"stride-000002.*missing values"):
         StrideRepresentation.fit(broken)
     del broken.signals["ground_reaction"]
     broken.channels.pop("ground_reaction")

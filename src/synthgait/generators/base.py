@@ -185,7 +185,7 @@ class StrideGenerator(ABC):
         for block in range(-(-len(conditions) // BLOCK)):
             rows = np.arange(block * BLOCK, (block + 1) * BLOCK)
             asked = conditions[list(COLUMNS)].iloc[np.minimum(rows, len(conditions) - 1)].reset_index(drop=True)
-            strides = self._block(block, seed, attempts, limits, guidance_scale, lambda i, rngs, asked=asked: asked.iloc[i].reset_index(drop=True))
+            strides = self._block(block, seed, attempts, limits, guidance_scale, _given(asked))
             parts.append(strides.select(np.flatnonzero(rows < len(conditions))))
         return Trials.concatenate(parts)
 
@@ -216,7 +216,7 @@ class StrideGenerator(ABC):
         """
         folder = Path(path)
         description = _description(folder)
-        kinds = {kind.method: kind for kind in _all_subclasses(StrideGenerator) if "method" in vars(kind)}
+        kinds = {kind.method: kind for kind in StrideGenerator.__subclasses__()}
         if description["method"] not in kinds:
             raise InputError(f"{folder} holds a {description['method']!r} generator; this synthgait knows {', '.join(sorted(kinds))}")
         kind = kinds[description["method"]]
@@ -229,7 +229,7 @@ class StrideGenerator(ABC):
             model._prior = ConditionalGaussian.from_arrays(load_file(folder / "prior.safetensors"))
             population = pd.read_csv(folder / "population.csv", keep_default_na=False, float_precision="round_trip")
             model._space = ConditionSpace(population)
-            model.limits = Limits(**{k: tuple(v) if isinstance(v, list) else v for k, v in description["limits"].items()})
+            model.limits = Limits(**description["limits"] | {"sole_depth_leg": tuple(description["limits"]["sole_depth_leg"])})
             model.notes = description["notes"]
             model._restore(folder)
         except InputError:
@@ -241,9 +241,7 @@ class StrideGenerator(ABC):
     # -- what a method has to say ----------------------------------------------------------------------
 
     @abstractmethod
-    def _learn(
-        self, latents: np.ndarray, white: np.ndarray, conditions: pd.DataFrame, subjects: np.ndarray, **training: Any
-    ) -> None:
+    def _learn(self, latents: np.ndarray, white: np.ndarray, conditions: pd.DataFrame, subjects: np.ndarray, **training: Any) -> None:
         """Learn latents (N, D), or better the white vectors (N, D) that ``prior`` makes of them, given
         conditions (N rows) of subjects (N,).
         """
@@ -252,17 +250,15 @@ class StrideGenerator(ABC):
     def _latents(self, codes: np.ndarray, rngs: list[np.random.Generator], guidance_scale: float) -> np.ndarray:
         """Draw latents (n, D), one per row of condition codes (n, C), each from its own generator."""
 
-    def _store(self, folder: Path) -> None:
+    def _store(self, folder: Path) -> None:  # noqa: B027  # a method without networks has nothing to store
         """Write what the method needs besides representation and population."""
 
-    def _restore(self, folder: Path) -> None:
+    def _restore(self, folder: Path) -> None:  # noqa: B027
         """Read what ``_store`` wrote."""
 
     # -- one block -------------------------------------------------------------------------------------
 
-    def _block(
-        self, block: int, seed: int, attempts: int, limits: Limits, guidance_scale: float, asked: _Asked
-    ) -> Trials:
+    def _block(self, block: int, seed: int, attempts: int, limits: Limits, guidance_scale: float, asked: _Asked) -> Trials:
         numbers = np.arange(block * BLOCK, (block + 1) * BLOCK)
         strides, measures, broken, tries = None, None, None, np.ones(BLOCK, int)
         pending = np.arange(BLOCK)
@@ -326,6 +322,10 @@ class StrideGenerator(ABC):
 # -- data for learning -----------------------------------------------------------------------------------
 
 
+def _given(asked: pd.DataFrame) -> _Asked:
+    return lambda rows, rngs: asked.iloc[rows].reset_index(drop=True)
+
+
 def usable(seed_dataset: Trials) -> Trials:
     """The strides whose status is ok (all of them where there is no status)."""
     if "status" not in seed_dataset.table:
@@ -352,9 +352,5 @@ def _description(folder: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file} is damaged ({error}); train or download the generator again") from error
     if version != GENERATOR_FORMAT:
-        raise InputError(f"{folder} has generator format {version}; this synthgait reads {GENERATOR_FORMAT}: train it again or use the version that wrote it")
+        raise InputError(f"{folder} has generator format {version}; this synthgait reads {GENERATOR_FORMAT}: train it again")
     return description
-
-
-def _all_subclasses(kind: type) -> set[type]:
-    return {deeper for child in kind.__subclasses__() for deeper in ({child} | _all_subclasses(child))}

@@ -46,7 +46,9 @@ def bench_generate(model: str | Path, n: int = 20_480, *, workers: int | None = 
             # the same run with almost nothing to do: what starting the processes costs
             few = BLOCK * workers
             start = _timed(lambda: generate(model, few, folder / "start", workers=workers, shard_strides=BLOCK, progress=False))
-            whole = _timed(lambda: generate(model, per_worker * workers, folder / "run", workers=workers, shard_strides=per_worker, progress=False))
+            whole = _timed(
+                lambda: generate(model, per_worker * workers, folder / "run", workers=workers, shard_strides=per_worker, progress=False)
+            )
         baseline = _baseline_seconds(StrideGenerator.load(model), baseline_n, folder / "baseline.h5")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -70,7 +72,8 @@ def table_text(figures: dict[str, Any]) -> str:
             f"{'synthgait, ' + str(figures['workers']) + ' processes, with HDF5':<34}{figures['strides_per_second']:>12.1f}",
             f"{'UNet1DModel, 50 DDIM steps, HDF5':<34}{figures['baseline_strides_per_second']:>12.2f}",
             f"{'ratio':<34}{figures['ratio']:>12.0f}",
-            f"peak memory {figures['peak_memory_mib']:.0f} MiB for {figures['n_strides']} strides; models load in {figures['start_seconds']:.1f} s",
+            f"peak memory {figures['peak_memory_mib']:.0f} MiB for {figures['n_strides']} strides",
+            f"models load in {figures['start_seconds']:.1f} s",
         )
     )
 

@@ -8,7 +8,7 @@ second), without muscles.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
@@ -60,5 +60,5 @@ def _vectors(parts: tuple[object, ...], n: int) -> np.ndarray:
 
 
 def _stacked(joint: Joint, n: int) -> Joint:
-    offsets = (joint.parent_translation_m, joint.parent_rotation_rad, joint.child_translation_m, joint.child_rotation_rad)
-    return Joint(joint.name, joint.parent, joint.child, *(_vectors(o, n) for o in offsets), joint.degrees)  # type: ignore[arg-type]
+    offsets = {f.name: _vectors(getattr(joint, f.name), n) for f in fields(joint) if f.name.endswith(("translation_m", "rotation_rad"))}
+    return replace(joint, **offsets)  # type: ignore[arg-type]

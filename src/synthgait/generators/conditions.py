@@ -66,7 +66,9 @@ def condition_table(table: pd.DataFrame) -> pd.DataFrame:
             source = table.get(column, table.get(CONDITION_PREFIX + column))
             values = np.zeros(len(table)) if source is None else np.nan_to_num(np.asarray(source, float))
         elif column not in table:
-            raise InputError(f"the trial table has no column {column}; a generator needs {', '.join(c for c in COLUMNS if c not in _ASSUMED_ZERO)}")
+            raise InputError(
+                f"the trial table has no column {column}; a generator needs {', '.join(c for c in COLUMNS if c not in _ASSUMED_ZERO)}"
+            )
         else:
             values = np.asarray(table[column], float if column in NUMERIC else str)
         out[column] = values
@@ -229,10 +231,13 @@ _AGE_GRID_YEARS = np.arange(AGE_RANGE_YEARS[0], AGE_RANGE_YEARS[1] + 0.25, 0.25)
 @cache
 def _growth(sex: str) -> tuple[np.ndarray, np.ndarray]:
     """Typical height and body mass index on the age grid (a table, for thousands of people at once)."""
-    return tuple(np.array([value(age) for age in _AGE_GRID_YEARS]) for value in (  # type: ignore[return-value]
-        lambda age: typical_height_m(age, sex),
-        lambda age: typical_mass_kg(age, sex, 1.0),
-    ))
+    return tuple(
+        np.array([value(age) for age in _AGE_GRID_YEARS])
+        for value in (  # type: ignore[return-value]
+            lambda age: typical_height_m(age, sex),
+            lambda age: typical_mass_kg(age, sex, 1.0),
+        )
+    )
 
 
 def _typical(people: pd.DataFrame) -> np.ndarray:
@@ -250,7 +255,7 @@ def _as_range(name: str, value: Value) -> tuple[float, float]:
     try:
         if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
             return float(value), float(value)
-        low, high = value  # type: ignore[misc,union-attr]
+        low, high = value  # type: ignore[misc]
         return float(low), float(high)
     except (TypeError, ValueError):
         raise InputError(f"{name} is {value!r}; give a number or (low, high)") from None

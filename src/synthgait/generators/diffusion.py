@@ -58,19 +58,17 @@ class DiffusionGenerator(StrideGenerator):
         """Sample on another device."""
         self.device = torch.device(device)
         if self.denoiser is not None:
-            self.denoiser.to(self.device)
+            settled(self.denoiser, self.device)
         return self
 
-    def _learn(
-        self, latents: np.ndarray, white: np.ndarray, conditions: pd.DataFrame, subjects: np.ndarray, **training: Any
-    ) -> None:
+    def _learn(self, latents: np.ndarray, white: np.ndarray, conditions: pd.DataFrame, subjects: np.ndarray, **training: Any) -> None:
         run: Run = training.get("run") or Run(TrainingRecipe())
         with torch.random.fork_rng():
             torch.manual_seed(run.seed)
             self.denoiser = StrideDenoiser(white.shape[1], list(self.space.widths), self.width, self.depth)
         objective = DenoisingObjective(self.denoiser)
         self.notes["history"] = run.optimise(objective, white, conditions, subjects, self.space)
-        self.denoiser = settled(self.denoiser.to(self.device))
+        self.denoiser = settled(self.denoiser, self.device)
 
     def _latents(self, codes: np.ndarray, rngs: list[np.random.Generator], guidance_scale: float) -> np.ndarray:
         denoiser = self._trained()
@@ -98,7 +96,7 @@ class DiffusionGenerator(StrideGenerator):
         SynthGaitPipeline(self._trained(), self.scheduler()).save_components(folder)
 
     def _restore(self, folder: Path) -> None:
-        self.denoiser = settled(StrideDenoiser.from_pretrained(folder / "denoiser", low_cpu_mem_usage=False)).to(self.device)
+        self.denoiser = settled(StrideDenoiser.from_pretrained(folder / "denoiser", low_cpu_mem_usage=False), self.device)
         if self.denoiser.config["latent_size"] != self.representation.size:
             raise InputError(f"{folder}: the denoiser and the representation have different sizes; train it again")
 
@@ -121,8 +119,8 @@ class DenoisingObjective:
         uniform = (torch.arange(count) + torch.rand(count, generator=random)) / count
         times = (uniform * steps).long().clamp(max=steps - 1).to(batch.latents.device)
         noise = torch.randn(batch.latents.shape, generator=random).to(batch.latents.device)
-        noisy = self.noise.add_noise(batch.latents, noise, times)  # type: ignore[arg-type]
-        target = self.noise.get_velocity(batch.latents, noise, times)  # type: ignore[arg-type]
+        noisy = self.noise.add_noise(batch.latents, noise, times)
+        target = self.noise.get_velocity(batch.latents, noise, times)
         said = self.networks[network](noisy, times, batch.conditions, batch.known)
         return nn.functional.mse_loss(said.float(), target)
 

@@ -45,9 +45,7 @@ class GanGenerator(StrideGenerator):
             "gradient_penalty": self.gradient_penalty,
         }
 
-    def _learn(
-        self, latents: np.ndarray, white: np.ndarray, conditions: pd.DataFrame, subjects: np.ndarray, **training: Any
-    ) -> None:
+    def _learn(self, latents: np.ndarray, white: np.ndarray, conditions: pd.DataFrame, subjects: np.ndarray, **training: Any) -> None:
         run: Run = training.get("run") or Run(TrainingRecipe())
         with torch.random.fork_rng():
             torch.manual_seed(run.seed)
@@ -55,7 +53,7 @@ class GanGenerator(StrideGenerator):
             self.synthesizer, critic = StrideSynthesizer(*shape), StrideCritic(*shape)
         objective = AdversarialObjective(self.synthesizer, critic, self.critic_updates, self.gradient_penalty)
         self.notes["history"] = run.optimise(objective, white, conditions, subjects, self.space)
-        self.synthesizer = settled(self.synthesizer.to("cpu"))
+        self.synthesizer = settled(self.synthesizer)
 
     def _latents(self, codes: np.ndarray, rngs: list[np.random.Generator], guidance_scale: float) -> np.ndarray:
         if self.synthesizer is None:

@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -203,7 +203,7 @@ def _write_in_worker(request: _Request, folder: str, shard: int) -> int:
     return sum(_write(_worker, request, Path(folder), shard))
 
 
-def _summary(shards: list[Path]) -> Mapping[str, Any]:
+def _summary(shards: list[Path]) -> dict[str, Any]:
     n = ok = again = 0
     messages: Counter[str] = Counter()
     for path in shards:

@@ -75,7 +75,7 @@ class _Trunk(nn.Module):
         return self.leave(self.norm(x))
 
 
-class StrideDenoiser(ModelMixin, ConfigMixin):
+class StrideDenoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """What was added to a noisy latent stride, as velocity (v-prediction: Salimans & Ho, ICLR 2022).
 
     The output starts at zero, which for white data *is* the Gaussian of the same covariance: training
@@ -106,7 +106,7 @@ class StrideDenoiser(ModelMixin, ConfigMixin):
         return self.denoise(sample, timestep, self.modulation(conditions, known))
 
 
-class StrideSynthesizer(ModelMixin, ConfigMixin):
+class StrideSynthesizer(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """The adversarial generator: noise (B, D) and conditions to a latent stride in one pass."""
 
     @register_to_config
@@ -121,7 +121,7 @@ class StrideSynthesizer(ModelMixin, ConfigMixin):
         return self.trunk(noise, self.modulate(self.condition(conditions, known)))
 
 
-class StrideCritic(ModelMixin, ConfigMixin):
+class StrideCritic(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """The Wasserstein critic: one score per stride and its conditions (no batch statistics, so that the
     gradient penalty holds per sample).
     """
@@ -145,14 +145,14 @@ def _time_features(timestep: torch.Tensor) -> torch.Tensor:
     return torch.cat([angle.sin(), angle.cos()], 1)
 
 
-def settled(network: nn.Module) -> Any:
-    """For use: evaluation mode, and every tensor in memory of its own (a file's may lie at addresses where
+def settled(network: Any, device: str | torch.device = "cpu") -> Any:
+    """For use: on its device, in evaluation mode, and every tensor in memory of its own (a file's may lie at addresses where
     matrix products round differently).
     """
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.data = parameter.data.clone()
-    return network.eval()
+            parameter.data = parameter.data.to(device, copy=True)
+    return network.to(device).eval()
 
 
 def parameter_count(network: nn.Module) -> dict[str, Any]:

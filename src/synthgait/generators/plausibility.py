@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -59,7 +60,6 @@ class Limits:
     repaired_force_bw: float = 0.12
     sole_depth_leg: tuple[float, ...] = field(default=(0.0,) * 5)
 
-
     @classmethod
     def around(cls, seed_dataset: Trials, margin: float = 1.5, **changed: float) -> Limits:
         """Limits for strides learned from a seed dataset: the defaults, widened where the seed gaits
@@ -102,7 +102,7 @@ def sole_envelope(strides: Trials) -> tuple[float, ...]:
     depth = np.stack([check.soles[side].depth for side in SIDES], 2) / check.leg_length_m[:, None, None]
     load = np.stack([check.load(side) for side in SIDES], 2)
     envelope = []
-    for low, high in zip(_LOAD_EDGES_BW[:-1], _LOAD_EDGES_BW[1:], strict=True):
+    for low, high in pairwise(_LOAD_EDGES_BW):
         inside = np.where((load >= low) & (load < high), depth, -np.inf).max((1, 2))
         inside = np.maximum(inside[np.isfinite(inside)], 0.0)
         envelope.append(float(np.percentile(inside, 99.5)) if len(inside) else 0.0)
@@ -112,7 +112,7 @@ def sole_envelope(strides: Trials) -> tuple[float, ...]:
 def broken_limits(measures: pd.DataFrame, limits: Limits) -> pd.Series:
     """Per stride, the first limit that it breaks as a sentence, or an empty text."""
     still = pd.Series(0.0, index=measures.index)
-    tests: Mapping[str, np.ndarray] = {
+    tests: Mapping[str, pd.Series] = {
         "a joint leaves its range by {joint_excess_rad:.2f} rad": measures["joint_excess_rad"] > limits.joint_margin_rad,
         "mean vertical force is {mean_vertical_bw:.2f} body weights": (measures["mean_vertical_bw"] - 1).abs() > limits.mean_vertical_bw,
         "a sole goes {penetration_m:.3f} m through the floor": measures["penetration_m"] > limits.penetration_m,
@@ -121,12 +121,12 @@ def broken_limits(measures: pd.DataFrame, limits: Limits) -> pd.Series:
         "force residual before its repair is {repaired_force_bw:.3f} body weights": measures.get("repaired_force_bw", still)
         > limits.repaired_force_bw,
         "moment residual is {residual_moment_nmkg:.2f} N m/kg": measures["residual_moment_nmkg"] > limits.residual_moment_nmkg,
-        "the feet do not take turns": ~np.isfinite(measures["step_time_l_s"]) | ~np.isfinite(measures["step_length_l_m"]),
+        "the feet do not take turns": measures["step_time_l_s"].isna() | measures["step_length_l_m"].isna(),
     }
     message = np.full(len(measures), "", object)
     for text, broken in tests.items():
         for row in np.flatnonzero(np.asarray(broken) & (message == "")):
-            message[row] = text.format(**measures.iloc[row].to_dict())
+            message[row] = text.format_map(measures.iloc[row].to_dict())
     return pd.Series(message, index=measures.index)
 
 
@@ -211,7 +211,7 @@ class _Check:
         loads = {side: self.load(side) for side in SIDES}
         out["mean_vertical_bw"] = sum(loads.values()).mean(1)  # type: ignore[union-attr]
         out["penetration_m"] = np.maximum.reduce([self._penetration(side, loads[side], limits) for side in SIDES])
-        slip, count = 0.0, 1e-9
+        slip, count = np.zeros(len(self.q)), np.full(len(self.q), 1e-9)
         for side in SIDES:
             loaded = loads[side] > 0.1  # while a tenth of body weight can hold a foot still
             slip = slip + (self.soles[side].speed * loaded).sum(1)

@@ -316,9 +316,7 @@ def _vertical_of(cop_names: tuple[str, ...]) -> list[int]:
     return [GROUND_REACTION.index(f"ground_reaction_y_{name[-1]}") for name in cop_names]
 
 
-def _to_dimensionless(
-    strides: Trials, channels: Mapping[str, tuple[str, ...]], walker: Walker
-) -> dict[str, np.ndarray]:
+def _to_dimensionless(strides: Trials, channels: Mapping[str, tuple[str, ...]], walker: Walker) -> dict[str, np.ndarray]:
     length, weight = walker.leg_length_m[:, None, None], walker.weight_n[:, None, None]
     out = {}
     for group, names in channels.items():

@@ -12,11 +12,12 @@ same tail as never stopping. CPU by default; with a GPU the networks run there i
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -40,8 +41,8 @@ class _Strict(BaseModel):
 class RepresentationRecipe(_Strict):
     """Arguments of ``StrideRepresentation.fit``."""
 
-    max_components: int = Field(96, ge=2, le=512)
-    error: float = Field(0.25, gt=0, le=10)
+    max_components: Annotated[int, Field(ge=2, le=512)] = 96
+    error: Annotated[float, Field(gt=0, le=10)] = 0.25
 
 
 class TrainingRecipe(_Strict):
@@ -49,21 +50,23 @@ class TrainingRecipe(_Strict):
 
     steps and batch_size count optimiser steps and strides per step; condition_dropout is the chance
     that a condition is hidden from the network, each on its own (and all together as often);
+    patience ends training after so many validations without a better one (0 is never);
     body_scaling is the largest factor of dynamic-similarity scaling of bodies (0 is none).
     """
 
-    steps: int = Field(3000, ge=1)
-    batch_size: int = Field(256, ge=2)
-    learning_rate: float = Field(2e-3, gt=0)
-    warmup_steps: int = Field(100, ge=0)
-    weight_decay: float = Field(1e-4, ge=0)
-    gradient_clip: float = Field(1.0, gt=0)
-    ema_decay: float = Field(0.998, ge=0, lt=1)
-    condition_dropout: float = Field(0.1, ge=0, lt=1)
-    body_scaling: float = Field(0.1, ge=0, lt=0.5)
-    validation_fraction: float = Field(0.1, ge=0, le=0.5)
-    validate_every: int = Field(100, ge=1)
-    checkpoint_every: int = Field(500, ge=1)
+    steps: Annotated[int, Field(ge=1)] = 3000
+    batch_size: Annotated[int, Field(ge=2)] = 256
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    warmup_steps: Annotated[int, Field(ge=0)] = 100
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    gradient_clip: Annotated[float, Field(gt=0)] = 1.0
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
+    condition_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    body_scaling: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
+    validation_fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    patience: Annotated[int, Field(ge=0)] = 0
+    validate_every: Annotated[int, Field(ge=1)] = 100
+    checkpoint_every: Annotated[int, Field(ge=1)] = 500
 
 
 class Recipe(_Strict):
@@ -71,10 +74,10 @@ class Recipe(_Strict):
 
     description: str = ""
     method: Literal["diffusion", "gan", "gaussian", "nearest_seed"]
-    seed: int = Field(0, ge=0)
-    settings: dict[str, Any] = Field(default_factory=dict)
-    representation: RepresentationRecipe = Field(default_factory=RepresentationRecipe)  # type: ignore[arg-type]
-    training: TrainingRecipe = Field(default_factory=TrainingRecipe)  # type: ignore[arg-type]
+    seed: Annotated[int, Field(ge=0)] = 0
+    settings: dict[str, Any] = {}
+    representation: RepresentationRecipe = RepresentationRecipe()
+    training: TrainingRecipe = TrainingRecipe()
 
 
 def read_recipe(path: str | Path) -> Recipe:
@@ -119,7 +122,7 @@ def train(
         stop_after: end the loop early at that step, as an interruption would (the checkpoint stays).
 
     Raises:
-        InputError: a bad recipe or dataset, or ``out`` holds a run of another recipe.
+        InputError: a bad recipe or dataset, or ``out`` holds a run of another recipe or other data.
     """
     from synthgait.generators import GENERATORS  # the door knows every method; it imports this module
 
@@ -130,7 +133,7 @@ def train(
     except TypeError as error:
         raise InputError(f"settings of a {plan.method} recipe: {str(error).split('() ')[-1]}") from error
     folder = None if out is None else Path(out)
-    resolved = yaml.safe_dump(plan.model_dump(), sort_keys=False)
+    resolved = yaml.safe_dump(plan.model_dump(), sort_keys=False) + f"# learned from strides with SHA-256 {_digest(seed_dataset)}\n"
     if folder is not None:
         _claim(folder, resolved)
     run = Run(plan.training, plan.seed, folder, progress, stop_after)
@@ -142,10 +145,17 @@ def train(
     return model
 
 
+def _digest(strides: Trials) -> str:
+    digest = hashlib.sha256("".join(map(str, strides.table["trial_id"])).encode())
+    for group in sorted(strides.signals):
+        digest.update(np.ascontiguousarray(strides.signals[group]).data)
+    return digest.hexdigest()
+
+
 def _claim(folder: Path, resolved: str) -> None:
     stored = folder / "recipe.yaml"
     if stored.is_file() and stored.read_text() != resolved:
-        raise InputError(f"{folder} holds a run of another recipe; give another folder or remove it")
+        raise InputError(f"{folder} holds a run of another recipe or other data; give another folder or remove it")
     folder.mkdir(parents=True, exist_ok=True)
     stored.write_text(resolved)
 
@@ -188,7 +198,9 @@ class Run:
     stop_after: int | None = None
     stopped: bool = False
 
-    def optimise(self, objective: Objective, latents: np.ndarray, conditions: Any, subjects: np.ndarray, space: ConditionSpace) -> list[dict]:
+    def optimise(
+        self, objective: Objective, latents: np.ndarray, conditions: Any, subjects: np.ndarray, space: ConditionSpace
+    ) -> list[dict]:
         """Train ``objective`` in place; its averaged network ends with the averaged weights. Returns the history."""
         from accelerate import Accelerator
 
@@ -208,7 +220,7 @@ class Run:
         )
         last = self.recipe.steps if self.stop_after is None else min(self.stop_after, self.recipe.steps)
         try:
-            while state.step < last:
+            while state.step < last and not state.finished:
                 losses = state.advance(source, training)
                 if state.step % self.recipe.validate_every == 0 or state.step == self.recipe.steps:
                     held = state.validate(source, validation)
@@ -224,7 +236,7 @@ class Run:
         finally:
             bar.close()
         state.save(self._checkpoint)
-        self.stopped = state.step < self.recipe.steps
+        self.stopped = not state.finished
         state.adopt_average()
         if self.folder is not None and accelerator.is_main_process:
             _write_history(state.history, self.folder)
@@ -253,7 +265,9 @@ class _Source:
         self.latents = torch.tensor(latents, dtype=torch.float32, device=device)
         self.codes = torch.tensor(space.encode(conditions), device=device)
         # A body scaled by dynamic similarity has the same dimensionless gait: only its height's code changes.
-        taller = conditions.assign(height_m=conditions["height_m"] * 1.1, leg_length_m=conditions["leg_length_m"] * 1.1, mass_kg=conditions["mass_kg"] * 1.21)
+        taller = conditions.assign(
+            height_m=conditions["height_m"] * 1.1, leg_length_m=conditions["leg_length_m"] * 1.1, mass_kg=conditions["mass_kg"] * 1.21
+        )
         self.per_tenth = torch.tensor(space.encode(taller), device=device) - self.codes
         self.size_fields = torch.tensor([name == "height" for name in space.fields], device=device)
         self.widths = space.widths
@@ -296,12 +310,22 @@ class _State:
         self.average = {key: value.detach().clone() for key, value in average.state_dict().items()}
         self.best: dict[str, torch.Tensor] | None = None
         self.best_loss = math.inf
+        self.waited = 0
+
+    @property
+    def finished(self) -> bool:
+        """All steps done, or held-out people gain nothing any more."""
+        return self.step >= self.recipe.steps or (self.recipe.patience > 0 and self.waited >= self.recipe.patience)
 
     def remember(self, held: float | None) -> None:
         """Keep the averaged weights that do best on people never trained on: more steps begin to copy the seed."""
-        if held is not None and self.objective.select_by_validation and held < self.best_loss:
-            self.best_loss = held
+        if held is None or not self.objective.select_by_validation:
+            return
+        if held < self.best_loss:
+            self.best_loss, self.waited = held, 0
             self.best = {key: value.detach().clone() for key, value in self.average.items()}
+        else:
+            self.waited += 1
 
     def advance(self, source: _Source, training: np.ndarray) -> dict[str, float]:
         """One step: every network's updates, then the average."""
@@ -364,6 +388,7 @@ class _State:
             "average": self.average,
             "best": self.best,
             "best_loss": self.best_loss,
+            "waited": self.waited,
             "random": self.random.get_state(),
         }
         partial = path.with_suffix(".partial")
@@ -382,7 +407,9 @@ class _State:
         except Exception as error:
             raise InputError(f"{path} is damaged ({str(error).splitlines()[0][:100]}); remove it to begin anew") from error
         if version != CHECKPOINT_VERSION:
-            raise InputError(f"{path} is a checkpoint of version {version}, this synthgait writes {CHECKPOINT_VERSION}; remove it to begin anew")
+            raise InputError(
+                f"{path} is a checkpoint of version {version}, this synthgait writes {CHECKPOINT_VERSION}; remove it to begin anew"
+            )
         try:
             self.objective.networks.load_state_dict(content["networks"])
         except RuntimeError as error:
@@ -391,7 +418,7 @@ class _State:
             optimiser.load_state_dict(content["optimisers"][name])
         self.average, self.best, self.best_loss = content["average"], content["best"], content["best_loss"]
         self.random.set_state(content["random"].cpu())
-        self.step, self.history = content["step"], content["history"]
+        self.step, self.history, self.waited = content["step"], content["history"], content["waited"]
 
 
 def _betas(objective: Objective) -> tuple[float, float]:
@@ -423,5 +450,3 @@ def _write_history(history: list[dict[str, float]], folder: Path) -> None:
     axes.set(xlabel="step", ylabel="loss")
     axes.legend(frameon=False)
     figure.savefig(folder / "loss.png", dpi=120)
-
-

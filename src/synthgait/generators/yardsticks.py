@@ -21,9 +21,7 @@ class GaussianGenerator(StrideGenerator):
 
     method: ClassVar[str] = "gaussian"
 
-    def _learn(
-        self, latents: np.ndarray, white: np.ndarray, conditions: pd.DataFrame, subjects: np.ndarray, **training: Any
-    ) -> None:
+    def _learn(self, latents: np.ndarray, white: np.ndarray, conditions: pd.DataFrame, subjects: np.ndarray, **training: Any) -> None:
         """Nothing is left to learn."""
 
     def _latents(self, codes: np.ndarray, rngs: list[np.random.Generator], guidance_scale: float) -> np.ndarray:
@@ -39,9 +37,7 @@ class NearestSeedGenerator(StrideGenerator):
         super().__init__()
         self._seeds = self._codes = np.zeros((0, 0))
 
-    def _learn(
-        self, latents: np.ndarray, white: np.ndarray, conditions: pd.DataFrame, subjects: np.ndarray, **training: Any
-    ) -> None:
+    def _learn(self, latents: np.ndarray, white: np.ndarray, conditions: pd.DataFrame, subjects: np.ndarray, **training: Any) -> None:
         self._codes = self.space.encode(conditions).astype(float)
         self._seeds = latents.copy()
 

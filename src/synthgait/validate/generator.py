@@ -64,7 +64,9 @@ def compare(training: Trials, held_out: Trials, synthetic: Mapping[str, Trials],
     Raises InputError: fewer than 10 held-out people.
     """
     if len(set(held_out.table["subject_id"])) < 10:
-        raise InputError(f"{len(set(held_out.table['subject_id']))} held-out people are too few to judge a generator; give a seed dataset of at least 50")
+        raise InputError(
+            f"{len(set(held_out.table['subject_id']))} held-out people are too few to judge a generator; give a seed dataset of at least 50"
+        )
     space = FeatureSpace(training)
     known, kept = space(training), space(held_out)
     judge = PathologyJudge(training, known, seed)
@@ -78,7 +80,9 @@ def compare(training: Trials, held_out: Trials, synthetic: Mapping[str, Trials],
         baseline = error if name == "seed" else baseline
         precision, recall = precision_recall(kept, made)
         table = strides.table
-        others = known if name != "seed" else space(training.select(~training.table["trial_id"].isin(reference.table["trial_id"]).to_numpy()))
+        others = (
+            known if name != "seed" else space(training.select(~training.table["trial_id"].isin(reference.table["trial_id"]).to_numpy()))
+        )
         rows[name] = {
             "c2st_accuracy": two_sample_accuracy(kept, made, _people(held_out), _people(strides), seed),
             "precision": precision,
@@ -148,7 +152,9 @@ def _signals(strides: Trials) -> dict[str, np.ndarray]:
             length = np.asarray(strides.table["stride_length_m"], float)[:, None]
             values[:, :, x] -= length * np.arange(_PHASES) / _PHASES
             for name in ("pelvis_tx", "pelvis_tz"):
-                values[:, :, strides.channels["pelvis"].index(name)] -= values[:, :, strides.channels["pelvis"].index(name)].mean(1, keepdims=True)
+                values[:, :, strides.channels["pelvis"].index(name)] -= values[:, :, strides.channels["pelvis"].index(name)].mean(
+                    1, keepdims=True
+                )
             for i in range(3, 6):
                 values[:, :, i] /= leg[:, :, 0]
             # how far and how fast a stride goes counts as much as one more channel
@@ -243,7 +249,9 @@ def _prediction_error(training: Trials, test: Trials, seed: int) -> float:
     return float(np.abs(said - targets(test)).mean(0) @ np.array([1.0, 0.5, 0.5]))
 
 
-def _network(inputs: np.ndarray, targets: np.ndarray, test: np.ndarray, seed: int, *, binary: bool = False, classes: bool = False) -> np.ndarray:
+def _network(
+    inputs: np.ndarray, targets: np.ndarray, test: np.ndarray, seed: int, *, binary: bool = False, classes: bool = False
+) -> np.ndarray:
     """Train a small perceptron (two hidden layers of 64, dropout) and return its outputs on ``test``."""
     mean, spread = inputs.mean(0), inputs.std(0) + 1e-9
     x, y = (torch.tensor((a - m) / s, dtype=torch.float32) for a, m, s in ((inputs, mean, spread), (test, mean, spread)))
@@ -254,7 +262,13 @@ def _network(inputs: np.ndarray, targets: np.ndarray, test: np.ndarray, seed: in
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = nn.Sequential(
-            nn.Linear(x.shape[1], 64), nn.SiLU(), nn.Dropout(0.1), nn.Linear(64, 64), nn.SiLU(), nn.Dropout(0.1), nn.Linear(64, wanted.shape[1])
+            nn.Linear(x.shape[1], 64),
+            nn.SiLU(),
+            nn.Dropout(0.1),
+            nn.Linear(64, 64),
+            nn.SiLU(),
+            nn.Dropout(0.1),
+            nn.Linear(64, wanted.shape[1]),
         )
         optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=0.02)
         steps = 400

@@ -1,0 +1,160 @@
+"""Augmentation: more strides for training, from a generator alone or around strides that one has.
+
+In: a trained generator, conditions, strides (arrays in ``Trials``), a seed. Out: strides as ``Trials``
+(NumPy arrays and a table), and a PyTorch ``Dataset`` over them.
+
+Nothing here is a model of its own. A relative of a stride keeps what is its own: its distance, in the
+generator's latent space, from the mean that the generator's prior expects of such a person under such
+conditions is carried over to other conditions. Forces are then balanced with the motion and every
+plausibility check is made, as for generated strides; what breaks a limit is marked, not hidden.
+Whole strides with every signal group of the generator are needed: missing channels are not filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from synthgait.conventions import CONDITION_PREFIX, SAMPLES_PER_STRIDE
+from synthgait.errors import InputError
+from synthgait.gait import gait_events
+from synthgait.generators.base import StrideGenerator
+from synthgait.generators.conditions import COLUMNS, Value, condition_table
+from synthgait.generators.plausibility import broken_limits, measure
+from synthgait.generators.representation import Walker
+from synthgait.simulate.normative import typical_cadence_spm
+from synthgait.trials import Trials
+
+
+def strides(model: StrideGenerator, n: int, seed: int, **conditions: Value) -> Trials:
+    """``n`` plausible strides of new people under conditions (``generators.conditions.COLUMNS``).
+
+    Those that break a plausibility limit are left out and others drawn in their place. The same model,
+    seed and conditions give the same strides.
+
+    Raises InputError: a condition that the model cannot meet, or fewer than one stride in twenty is plausible.
+    """
+    kept: list[Trials] = []
+    count, first = 0, 0
+    while count < n:
+        if first > 20 * n + 1000:
+            raise InputError(f"only {count} of {first} strides are plausible under these conditions; widen them")
+        wanted = max(n - count, 1)
+        drawn = model.sample(wanted, seed=seed, first=first, **conditions)  # type: ignore[arg-type]
+        good = drawn.select((drawn.table["status"] == "ok").to_numpy())
+        first, count = first + wanted, count + len(good)
+        kept += [good] if len(good) else []
+    return Trials.concatenate(kept)
+
+
+def at_speeds(model: StrideGenerator, source: Trials, walking_speed_mps: Sequence[float]) -> Trials:
+    """The same people at other speeds: N strides and M speeds give N * M strides, source by source.
+
+    Everybody keeps what sets their cadence apart from the typical one at a speed (see
+    ``simulate.normative.typical_cadence_spm``).
+
+    Raises InputError as ``relatives``.
+    """
+    repeated = source.select(np.repeat(np.arange(len(source)), len(walking_speed_mps)))
+    speeds = np.tile(np.asarray(walking_speed_mps, float), len(source))
+    if not np.all(speeds > 0):
+        raise InputError("a walking speed is not positive; give speeds in m/s")
+    heights, before = repeated.table["height_m"].to_numpy(float), repeated.table["walking_speed_mps"].to_numpy(float)
+    typical = [typical_cadence_spm(a, h) / typical_cadence_spm(b, h) for a, b, h in zip(before, speeds, heights, strict=True)]
+    time = repeated.table["stride_time_s"].to_numpy(float) * np.array(typical)
+    return relatives(model, repeated, walking_speed_mps=speeds, stride_time_s=time)
+
+
+def on_body(model: StrideGenerator, source: Trials, *, height_m: float, mass_kg: float) -> Trials:
+    """The same gaits on another body, at the same dimensionless speed and cadence (Hof, Gait Posture
+    1996;4:222); the leg keeps its share of the height.
+
+    Raises InputError as ``relatives``.
+    """
+    table = source.table
+    scale = height_m / table["height_m"].to_numpy(float)
+    return relatives(
+        model,
+        source,
+        height_m=height_m,
+        mass_kg=mass_kg,
+        leg_length_m=table["leg_length_m"].to_numpy(float) * scale,
+        walking_speed_mps=table["walking_speed_mps"].to_numpy(float) * np.sqrt(scale),
+        stride_time_s=table["stride_time_s"].to_numpy(float) * np.sqrt(scale),
+    )
+
+
+def relatives(model: StrideGenerator, source: Trials, **changed: Any) -> Trials:
+    """One stride per stride of ``source``, with some conditions changed and the rest of the person kept.
+
+    Args:
+        source: N strides of 100 phases with every signal group that the model knows.
+        changed: columns of ``generators.conditions.COLUMNS``, one value or N.
+
+    Returns ``Trials`` of kind "synthetic"; ``source_trial_id`` names the stride each one descends from,
+    ``condition_*`` hold what was asked for. Unchanged conditions give the stride back, as well as the
+    generator's code can hold it.
+
+    Raises InputError: a column that is no condition, or strides that the model cannot read.
+    """
+    unknown = sorted(set(changed) - set(COLUMNS))
+    if unknown:
+        raise InputError(f"{unknown[0]!r} is no condition of a stride; change any of {', '.join(COLUMNS)}")
+    code = model.representation
+    for group, names in code.channels.items():
+        if source.channels.get(group) != names or source.signals[group].shape[1] != SAMPLES_PER_STRIDE:
+            raise InputError(f"the strides lack signal group {group!r} with the model's channels at {SAMPLES_PER_STRIDE} phases")
+    before = condition_table(source.table)
+    after = before.assign(**changed)
+    model.space.check_request({name: tuple(sorted(set(after[name]))) for name in ("sex", "pathology", "affected_side")})
+    none = np.zeros((len(source), code.size))
+    own = code.encode(source) - model.prior.latents(model.space.encode(before), none)
+    signals = code.decode(model.prior.latents(model.space.encode(after), none) + own, Walker.of(after))
+    table = after.assign(
+        trial_id=[f"{trial}-relative-{i:06d}" for i, trial in enumerate(source.table["trial_id"])],
+        subject_id=list(source.table["subject_id"]),
+        source_trial_id=list(source.table["trial_id"]),
+        stride_length_m=after["walking_speed_mps"] * after["stride_time_s"],
+    )
+    made = Trials(pd.concat([table, after.add_prefix(CONDITION_PREFIX)], axis=1), signals, dict(code.channels), kind="synthetic")
+    measures = measure(made, model.limits, balance=True)
+    broken = broken_limits(measures, model.limits)
+    made.table = made.table.assign(**{name: measures[name].to_numpy() for name in measures})
+    made.table["status"], made.table["status_message"] = np.where(broken == "", "ok", "implausible"), broken.to_numpy()
+    made.table["seed"] = -1  # nothing is drawn
+    made.events = gait_events(made)
+    return made
+
+
+class StrideDataset(torch.utils.data.Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """Strides as pairs (channels (C, T), targets (K,)), float32, for a PyTorch ``DataLoader``.
+
+    Args:
+        channels: names of any signal group, the rows of the first tensor.
+        targets: numeric columns of the table.
+
+    Raises InputError: a channel or column that the strides do not have, or a channel with NaN in it.
+    """
+
+    def __init__(self, source: Trials, channels: Sequence[str], targets: Sequence[str] = ("walking_speed_mps",)) -> None:
+        missing = [name for name in targets if name not in source.table]
+        if missing:
+            raise InputError(f"the table has no column {missing[0]!r}; give columns it has as targets")
+        try:
+            stacked = np.stack([source.channel(name) for name in channels], axis=1)
+        except KeyError as error:
+            raise InputError(f"{error.args[0]}; give channels that the strides have") from error
+        if not np.isfinite(stacked).all():
+            raise InputError("a channel is not defined throughout (the centre of pressure of an unloaded foot); leave it out")
+        self.signals = torch.from_numpy(np.ascontiguousarray(stacked, np.float32))
+        self.targets = torch.from_numpy(source.table[list(targets)].to_numpy(np.float32, copy=True))
+
+    def __len__(self) -> int:
+        return len(self.signals)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.signals[index], self.targets[index]

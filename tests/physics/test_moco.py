@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from opensim_process import in_opensim
-from planar_body import planar
 from synthgait.anthropometry import build_model
 from synthgait.errors import InputError
+from synthgait.planar import planar
 from synthgait.simulate.task import WalkingSolution, WalkingTask
 from synthgait.simulate.workers import Side
 from synthgait.subjects import Subject

@@ -1,4 +1,8 @@
-"""A planar reduction of a subject's body for tests: small enough for OpenSim Moco to solve."""
+"""The planar reduction of a body: small enough for OpenSim Moco, quick looks and tests.
+
+In: a three-dimensional ``MusculoskeletalModel``. Out: its reduction to the sagittal plane, in the same
+terms, so that nothing that takes a body knows which it is.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +12,29 @@ from synthgait.musculoskeletal import Degree, Muscle, MusculoskeletalModel
 
 PLANAR = ("pelvis_tilt", "pelvis_tx", "pelvis_ty", "lumbar_extension")
 LEG = ("hip_flexion", "knee_flexion", "ankle_dorsiflexion")
-#: One muscle for each function of the leg in the sagittal plane, as strong as its neighbours together.
-STRENGTH = {
-    "psoas": 2.0,
-    "gluteus_maximus_inferior": 2.5,
-    "semimembranosus": 2.0,
-    "biceps_femoris_short": 1.0,
-    "rectus_femoris": 1.0,
-    "vastus_lateralis": 2.0,
-    "gastrocnemius_medialis": 1.5,
-    "soleus": 1.3,
-    "tibialis_anterior": 1.3,
+#: The muscle that stands for each function of the leg in the sagittal plane, and the muscles whose strength
+#: it takes over: its neighbours of the same action.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "psoas": ("psoas", "iliacus"),
+    "gluteus_maximus_inferior": ("gluteus_maximus_inferior", "gluteus_maximus_superior", "adductor_magnus_distal"),
+    "semimembranosus": ("semimembranosus", "biceps_femoris_long", "gracilis"),
+    "biceps_femoris_short": ("biceps_femoris_short",),
+    "rectus_femoris": ("rectus_femoris",),
+    "vastus_lateralis": ("vastus_lateralis", "vastus_medialis"),
+    "gastrocnemius_medialis": ("gastrocnemius_medialis", "gastrocnemius_lateralis"),
+    "soleus": ("soleus",),
+    "tibialis_anterior": ("tibialis_anterior",),
 }
 
 
 def planar(model: MusculoskeletalModel, compliant: bool = False) -> MusculoskeletalModel:
-    """Ten degrees of freedom and nine rigid-tendon muscles a leg; heel and toe spheres."""
+    """Ten degrees of freedom and nine muscles a leg; heel, first metatarsal and toe spheres.
+
+    Args:
+        model: a body with the names of ``conventions``.
+        compliant: keep the plantarflexors' compliant tendons; otherwise all tendons are rigid.
+    """
+    strength = {m.name: m.max_isometric_force_n for m in model.muscles}
     kept = (*PLANAR, *(f"{c}_{s}" for c in LEG for s in "rl"))
 
     def degree(d: Degree) -> Degree:
@@ -41,7 +52,7 @@ def planar(model: MusculoskeletalModel, compliant: bool = False) -> Musculoskele
         ]
         return replace(
             m,
-            max_isometric_force_n=STRENGTH[m.name[:-2]] * m.max_isometric_force_n,
+            max_isometric_force_n=sum(strength[name + m.name[-2:]] for name in GROUPS[m.name[:-2]]),
             compliant_tendon=compliant and m.compliant_tendon,
             path_coordinates=tuple(m.path_coordinates[i] for i in left),
             path_powers=tuple(tuple(p[i] for i in left) for p, _ in terms),
@@ -52,7 +63,7 @@ def planar(model: MusculoskeletalModel, compliant: bool = False) -> Musculoskele
         model,
         name="planar",
         joints=joints,
-        muscles=tuple(muscle(m) for m in model.muscles if m.name[:-2] in STRENGTH),
+        muscles=tuple(muscle(m) for m in model.muscles if m.name[:-2] in GROUPS),
         contacts=tuple(c for c in model.contacts if c.name[:-2] in ("heel", "toe", "metatarsal_1")),
         passive_moments=tuple(p for p in model.passive_moments if p.coordinate in kept),
         actuators=tuple(a for a in model.actuators if a.coordinate in kept),

@@ -1,0 +1,82 @@
+"""The programme's exact derivatives against finite differences, planar and three-dimensional."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from opensim_process import in_casadi
+from synthgait.anthropometry import build_model
+from synthgait.planar import planar
+from synthgait.subjects import Subject
+
+STEP = 1e-6
+
+
+def _derivatives(model, intervals: int, symmetric: bool):
+    """At a random point and for random multipliers: exact products with a random direction, and central
+    differences of one order less in that direction."""
+    import casadi as ca
+
+    from synthgait.musculoskeletal import parameters
+    from synthgait.simulate.problem import TASK, WalkingProblem
+
+    problem = WalkingProblem(model, intervals, symmetric)
+    rng, layout = np.random.default_rng(2), problem.layout
+    nodes = rng.uniform(-0.15, 0.15, (intervals, layout.size))
+    for name in ("act", "exc", "ten"):
+        nodes[:, layout.slices[name]] = rng.uniform(0.2, 1.0, (intervals, layout.slices[name].stop - layout.slices[name].start))
+    # a pelvis low enough that the feet press into the floor
+    nodes[:, layout.slices["q"].start + model.coordinates.index("pelvis_ty")] = rng.uniform(0.84, 0.87, intervals) / 0.5
+    task = dict.fromkeys(TASK, 1.0) | {"gravity_x_mps2": 0.3, "gravity_y_mps2": -9.8, "trunk_lean_rad": 0.1}
+    body = np.array([parameters(model)[name] for name in problem.parameter_names])
+    p = np.concatenate([body, list(task.values()), rng.uniform(-0.2, 0.2, (len(model.coordinates) + 6) * intervals)])
+    x = np.append(nodes.ravel(), 1.1)
+    step = rng.normal(0.0, 1.0, len(x))
+    lam, sigma = rng.normal(0.0, 1.0, problem.nlp["g"].numel()), 0.7
+    values = ca.Function("values", [problem.nlp["x"], problem.nlp["p"]], [problem.nlp["f"], problem.nlp["g"]])
+
+    def fg(at):
+        f, g = values(at, p)
+        return float(f), np.array(g).ravel()
+
+    def lagrangian_gradient(at):
+        gradient = np.array(problem._gradient(at, p)[1]).ravel()
+        return sigma * gradient + np.array(ca.mtimes(problem._jacobian(at, p)[1].T, lam)).ravel()
+
+    (f1, g1), (f0, g0) = fg(x + STEP * step), fg(x - STEP * step)
+    upper = problem._hessian(x, p, sigma, lam)
+    hessian = upper + upper.T - ca.diag(ca.diag(upper))
+    forces = np.array(problem.outputs.map(intervals)(*_columns(problem, nodes, p))[2])[1]
+    return {
+        "force": forces.reshape(intervals, -1).sum(1) / float(model.mass_kg),
+        "cost": (float(problem._gradient(x, p)[0]), fg(x)[0]),
+        "constraints": (np.array(problem._jacobian(x, p)[0]).ravel(), fg(x)[1]),
+        "gradient": (float(np.array(problem._gradient(x, p)[1]).ravel() @ step), (f1 - f0) / (2 * STEP)),
+        "jacobian": (np.array(ca.mtimes(problem._jacobian(x, p)[1], step)).ravel(), (g1 - g0) / (2 * STEP)),
+        "hessian": (
+            np.array(ca.mtimes(hessian, step)).ravel(),
+            (lagrangian_gradient(x + STEP * step) - lagrangian_gradient(x - STEP * step)) / (2 * STEP),
+        ),
+    }
+
+
+def _columns(problem, nodes, p):
+    from synthgait.simulate.problem import TASK
+
+    k, n = len(nodes), len(problem.parameter_names)
+    fixed = [np.repeat(part[:, None], k, axis=1) for part in (p[:n], p[n : n + len(TASK)])]
+    return nodes.T, p[n + len(TASK) :].reshape(k, -1).T, *fixed
+
+
+@pytest.mark.parametrize(("plane", "symmetric"), [(True, True), (True, False), (False, True)])
+def test_exact_derivatives_are_the_finite_differences(plane: bool, symmetric: bool) -> None:
+    model = build_model(Subject("adult"))
+    found = in_casadi(_derivatives, planar(model, compliant=True) if plane else model, 3, symmetric)
+    assert (found["force"] > 1.0).any(), "the feet are in the air: contacts are not tried"
+    for name in ("cost", "constraints"):
+        assert found[name][0] == pytest.approx(found[name][1], rel=1e-12)
+    for name in ("gradient", "jacobian", "hessian"):
+        exact, difference = map(np.atleast_1d, found[name])
+        assert np.abs(exact).max() > 0.0
+        assert np.abs(exact - difference).max() < 1e-6 * np.abs(difference).max(), name

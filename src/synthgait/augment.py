@@ -112,7 +112,9 @@ def relatives(model: StrideGenerator, source: Trials, **changed: Any) -> Trials:
     after = before.assign(**changed)
     model.space.check_request({name: tuple(sorted(set(after[name]))) for name in ("sex", "pathology", "affected_side")})
     none = np.zeros((len(source), code.size))
-    own = code.encode(source) - model.prior.latents(model.space.encode(before), none)
+    # the code is made for datasets and refuses fewer than four strides
+    whole = source.select(np.resize(np.arange(len(source)), max(len(source), 4)))
+    own = code.encode(whole)[: len(source)] - model.prior.latents(model.space.encode(before), none)
     signals = code.decode(model.prior.latents(model.space.encode(after), none) + own, Walker.of(after))
     table = after.assign(
         trial_id=[f"{trial}-relative-{i:06d}" for i, trial in enumerate(source.table["trial_id"])],

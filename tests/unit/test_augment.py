@@ -38,6 +38,8 @@ def test_nothing_changed_gives_the_stride_back(model: StrideGenerator, seeds: Tr
     difference = back.signals["joint_angles"] - source.signals["joint_angles"]
     assert np.sqrt(np.mean(difference**2)) == pytest.approx(code_error, rel=1e-3)
     assert list(back.table["source_trial_id"]) == list(source.table["trial_id"])
+    alone = augment.relatives(model, seeds.select([0]))
+    assert np.allclose(alone.signals["joint_angles"][0], back.signals["joint_angles"][0], atol=1e-5)
 
 
 def test_other_speeds_keep_the_person(model: StrideGenerator, seeds: Trials) -> None:

@@ -132,7 +132,10 @@ def fit(
             train(training, resolved, int(state), progress, f"{name} {i + 1}/{len(states)}") for i, state in enumerate(states)
         ]
         errors[name] = calibrate(networks[name], check, resolved["task"])
-    return GaitEstimator(resolved["task"], networks, {**resolved, "held_out_errors": errors})
+    fitted_on = {
+        name: [float(trials.table[name].min()), float(trials.table[name].max())] for name in ("walking_speed_mps", "stride_time_s")
+    }
+    return GaitEstimator(resolved["task"], networks, {**resolved, "held_out_errors": errors, "fitted_on": fitted_on})
 
 
 def train(examples: Examples, recipe: Mapping[str, Any], seed: int, progress: Progress | None = None, label: str = "") -> StrideNetwork:

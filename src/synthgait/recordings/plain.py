@@ -56,6 +56,14 @@ def read(folder: Path) -> Iterator[Recording]:
         yield _recording(folder, about, row, read_files[file], _inside(folder, file, index_path))
 
 
+def read_signals(path: Path, kind: str) -> tuple[dict[str, np.ndarray], float | None]:
+    """Channels and sampling rate of one ``signals/<file>.csv``, on an even clock; kind as in ``recordings.csv``.
+
+    Raises InputError for a missing or empty file, a column that is no number, a clock that runs back or has gaps.
+    """
+    return _signals(read_table(path), None, path, kind)
+
+
 def _about(path: Path) -> dict[str, Any]:
     try:
         about = yaml.safe_load(path.read_text(encoding="utf-8"))

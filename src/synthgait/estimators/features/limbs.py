@@ -43,7 +43,7 @@ def featurise(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, body: 
         votes += [moving[:, :3] / (moving[:, :3].std() + 1e-9), moving[:, 3:] / (moving[:, 3:].std() + 1e-9)]
     centre, period, score = w.stride_times(np.concatenate(votes, axis=1))
     if not len(centre):
-        raise InputError("no walking found: nothing in the recording repeats like strides")
+        raise w.NoWalking("no walking found: nothing in the recording repeats like strides")
     keep = np.ones(len(centre), bool)
     bases = []
     for one in values.values():
@@ -56,7 +56,7 @@ def featurise(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, body: 
     if bases:
         keep &= np.isfinite(bases).any(axis=0)
     if not keep.any():
-        raise InputError("no straight walking found in the recording")
+        raise w.NoWalking("no straight walking found in the recording")
     centre, period, score = centre[keep], period[keep], score[keep]
     cycles = np.zeros((len(centre), len(CHANNELS), w.CYCLE_SAMPLES), np.float32)
     present = np.zeros(len(CHANNELS), bool)

@@ -59,7 +59,7 @@ def featurise_pose(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, b
     moving = w.band(points.reshape(len(points), -1))
     centre, period, score = w.stride_times(moving)
     if not len(centre):
-        raise InputError("no walking found: nothing in the recording repeats like strides")
+        raise w.NoWalking("no walking found: nothing in the recording repeats like strides")
     coefficients = w.fourier(points.reshape(len(points), -1), centre, period).reshape(len(centre), 1 + w.HARMONICS, len(names), 3)
     return pose_windows(names, coefficients, period, centre, score, body, flat=len(axes) == 2)
 
@@ -152,7 +152,7 @@ def featurise_angles(signals: Mapping[str, np.ndarray], sampling_rate_hz: float,
     moving = w.band(values)
     centre, period, score = w.stride_times(moving / (moving.std(axis=0) + 1e-9))
     if not len(centre):
-        raise InputError("no walking found: nothing in the recording repeats like strides")
+        raise w.NoWalking("no walking found: nothing in the recording repeats like strides")
     return angle_windows(names, w.fourier(values, centre, period), period, centre, score, body)
 
 

@@ -71,13 +71,13 @@ def featurise(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, body: 
     votes = np.concatenate([moving[:, :1] / spread[0], moving[:, 1:3] / spread[1], moving[:, 3:] / spread[2]], axis=1)
     centre, period, score = w.stride_times(votes)
     if not len(centre):
-        raise InputError("no walking found: nothing in the recording repeats like strides")
+        raise w.NoWalking("no walking found: nothing in the recording repeats like strides")
     coefficients = w.fourier(values, centre, period)
     up = coefficients[:, 0, :3].real
     turning = np.abs(np.einsum("nc,nc->n", coefficients[:, 0, 3:].real, up)) / np.linalg.norm(up, axis=1) * period
     straight = turning < TURN_RAD
     if not straight.any():
-        raise InputError("no straight walking found: the recording turns all the time")
+        raise w.NoWalking("no straight walking found: the recording turns all the time")
     coefficients, centre, period, score = coefficients[straight], centre[straight], period[straight], score[straight]
     up = up[straight]
     frames = rotation_to_up(up, np.eye(3)[int(np.argmin(np.abs(up.mean(axis=0))))])

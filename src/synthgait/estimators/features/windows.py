@@ -34,6 +34,10 @@ MINIMUM_REPETITION = (0.4, 0.2)
 _STRIDES_IN_WINDOW = 2.5
 
 
+class NoWalking(InputError):
+    """A recording that is well formed but shows no walking that could be judged."""
+
+
 @dataclass(frozen=True)
 class Body:
     """What is known of the walker's size; unknown values are None.

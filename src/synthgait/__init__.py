@@ -55,9 +55,10 @@ __all__ = [
 if TYPE_CHECKING:
     from synthgait import sensors, simulate, validate
     from synthgait.errors import InputError
-    from synthgait.estimators import GaitEstimator, fit
+    from synthgait.estimators import GaitEstimator
+    from synthgait.estimators import fit as fit  # type: ignore[no-redef]
     from synthgait.generators import load as load_generator
-    from synthgait.generators import train
+    from synthgait.generators import train as train  # type: ignore[no-redef]
     from synthgait.recordings import load as load_recordings
     from synthgait.storage import read, write
     from synthgait.subjects import Subject

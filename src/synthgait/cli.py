@@ -117,9 +117,9 @@ def generate(
     """Generate strides of the people you ask for; what is not said is drawn as in the seed dataset."""
     from synthgait.generators.generate import generate as make
 
-    asked = {"age_years": _range(age, "--age"), "walking_speed_mps": _range(speed, "--speed"), "severity": _range(severity, "--severity")}
-    asked |= {"sex": sex, "pathology": pathology, "affected_side": side}
-    given: Any = {name: value for name, value in asked.items() if value is not None}
+    ranges = {"age_years": _range(age, "--age"), "walking_speed_mps": _range(speed, "--speed"), "severity": _range(severity, "--severity")}
+    asked: dict[str, Any] = {**ranges, "sex": sex, "pathology": pathology, "affected_side": side}
+    given = {name: value for name, value in asked.items() if value is not None}
     told = make(model, n, out, seed=seed, workers=workers, max_residual=max_residual, **given)
     typer.echo(", ".join(f"{key} {value}" for key, value in told.items()))
 

@@ -166,8 +166,13 @@ def _validate(estimators: dict[str, Path], where: Path | None, rows_path: Path, 
     available, missing = peers.available()
     for sentence in missing:
         tqdm.write(sentence)
-    table = pd.concat([run.pairs(real.load(where), estimator, peers=available if i == 0 else (), floors=run.FLOORS if i == 0 else ())
-                       for i, estimator in enumerate(fitted.values())], ignore_index=True)
+    table = pd.concat(
+        [
+            run.pairs(real.load(where), estimator, peers=available if i == 0 else (), floors=run.FLOORS if i == 0 else ())
+            for i, estimator in enumerate(fitted.values())
+        ],
+        ignore_index=True,
+    )
     table.to_csv(pairs_path, index=False)
     result = run.rows(table)
     run.write_json(result, rows_path)
@@ -199,5 +204,6 @@ def _report(simulated: Path, synthetic: Path, rows: Path, pairs: Path, where: Pa
     table = pd.read_csv(pairs) if pairs.stat().st_size else None
     notes = [] if where is not None else [NO_RECORDINGS]
     with tqdm(total=1, desc="report") as bar:
-        report.write(out, seed=storage.read(simulated), synthetic=storage.read(synthetic), rows=json.loads(rows.read_text()), pairs=table, notes=notes)
+        seed, made = storage.read(simulated), storage.read(synthetic)
+        report.write(out, seed=seed, synthetic=made, rows=json.loads(rows.read_text()), pairs=table, notes=notes)
         bar.update()

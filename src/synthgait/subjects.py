@@ -101,7 +101,9 @@ def typical_mass_kg(age_years: float, sex: str, height_m: float) -> float:
     return float(np.interp(age_years, _BMI_AGE_YEARS, _BMI[sex])) * height_m**2
 
 
-def draw_subject(rng: np.random.Generator, subject_id: str, *, age_years: tuple[float, float], sex: str | None = None, **fixed: Any) -> Subject:
+def draw_subject(
+    rng: np.random.Generator, subject_id: str, *, age_years: tuple[float, float], sex: str | None = None, **fixed: Any
+) -> Subject:
     """Draw one person: age uniform in the range, height with a coefficient of variation of 4 %, body
     mass index with 12 %, leg length 0.5235 of height with 2 %, strength with 12 %, knee alignment
     1 deg varus with 2.5 deg (Cooke et al. 1997). Keyword arguments fix a value instead.

@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 
 import casadi as ca
 import numpy as np
+from casadi import SX
 
 from synthgait.errors import InputError
 from synthgait.musculoskeletal import Contact, Joint, Muscle, MusculoskeletalModel, PassiveMoment, map_numbers, parameters
-
-SX = ca.SX
 
 # De Groote et al. (Ann Biomed Eng 2016;44:2922) as OpenSim 4.6 has them (PHYSICS.md).
 _ACTIVE_FORCE_LENGTH = (
@@ -136,15 +135,20 @@ def kinematics(model: MusculoskeletalModel, q: SX, qd: SX, qdd: SX, gravity: SX)
 def _descend(joint: Joint, frame: _Frame, index: dict[str, int], q: SX, qd: SX, qdd: SX) -> tuple[_Frame, list[_Step]]:
     steps: list[_Step] = []
 
-    def move(rotation: SX | None = None, shift: SX | None = None) -> None:
+    def turn(rotation: SX) -> None:
         nonlocal frame
-        frame = _turn(frame, rotation) if rotation is not None else _shift(frame, shift)
-        steps.append(_Step(shift, rotation))
+        frame = _turn(frame, rotation)
+        steps.append(_Step(rotation=rotation))
 
-    move(shift=_column(joint.parent_translation_m))
+    def shift(by: SX) -> None:
+        nonlocal frame
+        frame = _shift(frame, by)
+        steps.append(_Step(shift=by))
+
+    shift(_column(joint.parent_translation_m))
     offset = _offset_rotation(joint.parent_rotation_rad)
     if offset is not None:
-        move(rotation=offset)
+        turn(offset)
     for degree in (d for d in joint.degrees if d.kind == "translation"):
         i, axis = index[degree.coordinate], SX(ca.DM(degree.axis))
         w = frame.angular_velocity
@@ -174,8 +178,8 @@ def _descend(joint: Joint, frame: _Frame, index: dict[str, int], q: SX, qd: SX, 
         steps.append(_Step(rotation=rotation, degree=i, axis=axis, kind="rotation"))
     child = _offset_rotation(joint.child_rotation_rad)
     if child is not None:
-        move(rotation=child.T)
-    move(shift=-_column(joint.child_translation_m))
+        turn(child.T)
+    shift(-_column(joint.child_translation_m))
     return frame, steps
 
 
@@ -209,7 +213,7 @@ def inverse_dynamics(model: MusculoskeletalModel, motion: Kinematics, wrenches: 
                 tau[step.degree] = ca.dot(step.axis, moment if step.kind == "rotation" else force)
             if step.rotation is not None:
                 force, moment = ca.mtimes(step.rotation, force), ca.mtimes(step.rotation, moment)
-            else:
+            elif step.shift is not None:
                 moment = moment + ca.cross(step.shift, force)
         old_force, old_moment = needed[joint.parent]
         needed[joint.parent] = (old_force + force, old_moment + moment)

@@ -13,18 +13,19 @@ stride time, and each block is the sum of small ones: rigid bodies, contacts, on
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 import casadi as ca
 import numpy as np
+from casadi import MX, SX
 
 from synthgait.conventions import GRAVITY_MPS2, mirror_name, mirror_sign
 from synthgait.musculoskeletal import MusculoskeletalModel
+from synthgait.simulate import compiled
 from synthgait.simulate import dynamics as dyn
 from synthgait.simulate.task import COST_SHARES
-
-SX, MX = ca.SX, ca.MX
 
 #: Node variables and the unit each is measured in inside the programme.
 SCALES = {"q": 0.5, "v": 5.0, "a": 50.0, "act": 0.3, "exc": 0.3, "ten": 0.3, "rate": 5.0, "lum": 0.2}
@@ -121,6 +122,7 @@ class WalkingProblem:
         self._z = SX.sym("z", self.layout.size)
         self.fraction = 0.5 if symmetric else 1.0
         self._build_node()
+        self.compiled = self._take(compiled.load(self._node_functions(), self.library))
         self._assemble()
 
     # -- one node ---------------------------------------------------------------------------------
@@ -169,8 +171,29 @@ class WalkingProblem:
         border = ca.gradient(ca.dot(mu, rates), self._z)
         self.node_hessian = ca.Function("node_hessian", [*arguments, *multipliers], [ca.triu(hessian), border])
 
+    # -- compiled nodes ----------------------------------------------------------------------------
+
+    @property
+    def library(self) -> Path:
+        """Where the compiled node functions of this structure lie, if they do; the mesh has no say."""
+        return compiled.library(replace(self.model, name="", landmarks=()))
+
+    def compile(self) -> bool:
+        """Compile the node functions for the problems that are built from now on; False without a compiler."""
+        return self.compiled or compiled.build(self._node_functions(), self.library)
+
+    def _node_functions(self) -> list[ca.Function]:
+        return [self.node, self.node_jacobian, self.node_gradient, self.node_hessian]
+
+    def _take(self, functions: list[ca.Function] | None) -> bool:
+        if functions is not None:
+            self.node, self.node_jacobian, self.node_gradient, self.node_hessian = functions
+        return functions is not None
+
     def _contacts(self, motion: dyn.Kinematics) -> tuple[list[SX], list[SX], dict[str, tuple[SX, SX]]]:
-        forces, points, wrenches = [], [], {}
+        forces: list[SX] = []
+        points: list[SX] = []
+        wrenches: dict[str, tuple[SX, SX]] = {}
         for contact in self.model.contacts:
             force, point, lever = dyn.contact_force(contact, motion)
             forces.append(force)
@@ -243,7 +266,8 @@ class WalkingProblem:
         rows, columns = small.sparsity().get_triplet()
         sparsity = ca.Sparsity.triplet(self.layout.size, self.layout.size, [int(used[r]) for r in rows], [int(used[c]) for c in columns])
         # both are column-major with increasing indices, so nonzeros keep their order
-        return SX(sparsity, ca.vertcat(*small.nonzeros()) if small.nnz() else SX(0, 1))
+        values = ca.vertcat(*small.nonzeros()) if small.nnz() else SX(0, 1)  # type: ignore[call-overload]
+        return SX(sparsity, values)
 
     def _cost(self, q: SX, a: SX, act: SX, exc: SX, lum: SX, forces: list[SX]) -> list[SX]:
         """Additive parts of the integrand; its mean over the stride is the cost."""

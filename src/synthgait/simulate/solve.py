@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from functools import lru_cache
 from importlib import resources
+from typing import Any
 
 import casadi as ca
 import numpy as np
@@ -46,7 +47,7 @@ _IPOPT = {
 # in the second attempt. Seven trials of a study took 18-46 iterations that way; the last attempt is that
 # of a cold start.
 _NEAR = {"mu_max": 1e-3, "bound_push": 1e-4, "bound_frac": 1e-4}
-_ATTEMPTS = ({**_NEAR, "mu_min": 1e-5, "max_iter": 80}, {**_NEAR, "max_iter": 150}, {})
+_ATTEMPTS: tuple[dict[str, float], ...] = ({**_NEAR, "mu_min": 1e-5, "max_iter": 80}, {**_NEAR, "max_iter": 150}, {})
 
 
 def _structure(model: MusculoskeletalModel) -> MusculoskeletalModel:
@@ -66,7 +67,9 @@ def _solver(structure: MusculoskeletalModel, intervals: int, symmetric: bool, at
     problem = _problem(structure, intervals, symmetric)
     ipopt = _IPOPT | _ATTEMPTS[attempt] | dict(options)
     derivatives = {"grad_f": problem._gradient, "jac_g": problem._jacobian, "hess_lag": problem._hessian}
-    return ca.nlpsol("walk", "ipopt", problem.nlp, {**derivatives, "ipopt": ipopt, "print_time": False, "error_on_fail": False})
+    settings: dict[str, Any] = {**derivatives, "ipopt": ipopt, "print_time": False, "error_on_fail": False}
+    programme: Any = problem.nlp
+    return ca.nlpsol("walk", "ipopt", programme, settings)
 
 
 def solve_walking(

@@ -90,12 +90,12 @@ def train(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder of the generator; by default runs/<recipe>.")] = None,
 ) -> None:
     """Train a generator on seed gaits; an interrupted training goes on."""
-    from synthgait import bundled, demo
+    from synthgait import bundled, datasets
     from synthgait.generators import train as learn
 
     path = Path(recipe) if Path(recipe).suffix else bundled.find(f"generators/{recipe}")
     folder = out or Path("runs") / path.stem
-    learn(path, demo.load_data(data), folder)
+    learn(path, datasets.load(data), folder)
     typer.echo(f"The generator is in {folder}.")
 
 
@@ -161,13 +161,58 @@ def fit(
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
 ) -> None:
     """Train an estimator on synthetic strides only."""
-    from synthgait import demo
+    from synthgait import datasets, demo
     from synthgait.estimators import fit as learn
 
     folder = out or Path("runs") / Path(recipe).stem
     with demo.progress_bar(f"fit {Path(recipe).stem}") as show:
-        learn(recipe, demo.load_data(data), seed=seed, progress=show).save(folder)
+        learn(recipe, datasets.load(data), seed=seed, progress=show).save(folder)
     typer.echo(f"The estimator is in {folder}.")
+
+
+@app.command()
+def estimate(
+    walk: Annotated[Path, typer.Argument(help="CSV of one walk: time_s and the sensor's channels.")],
+    sensor: Annotated[str, typer.Option(help="lower_back, foot, shank, thigh, keypoints_3d, keypoints_2d or joint_angles.")],
+    estimator: Annotated[Path, typer.Option(help="Folder of a fitted estimator.")] = Path("runs/gait_parameters"),
+    height: Annotated[float | None, typer.Option(help="Body height in m.")] = None,
+    leg_length: Annotated[float | None, typer.Option(help="Leg length in m.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="A JSON file; a picture goes beside it.")] = None,
+) -> None:
+    """Estimate walking speed, step length and step time of one recording."""
+    from synthgait.estimators.estimate import estimate as judge
+
+    plot = None if out is None else out.with_suffix(".png")
+    found = judge(walk, estimator, sensor, height_m=height, leg_length_m=leg_length, plot=plot)
+    _show(found, json.dumps(found, indent=1), out)
+
+
+@app.command()
+def validate(
+    what: Annotated[str, typer.Argument(help="recordings, simulations or generator.")] = "recordings",
+    recordings: Annotated[Path | None, typer.Option(help="Folder of datasets.")] = None,
+    estimator: Annotated[list[Path] | None, typer.Option(help="Folders of fitted estimators.")] = None,
+    data: Annotated[list[Path] | None, typer.Option("--data", help="Seed datasets; by default the bundled one.")] = None,
+    json_path: Json = None,
+) -> None:
+    """Check estimators, simulated gaits or generators, and print the table."""
+    from synthgait import verdicts
+
+    figures, text = verdicts.of(what, recordings, estimator or [], data)
+    _show(figures, text, json_path)
+
+
+@app.command()
+def bench(
+    what: Annotated[str, typer.Argument(help="simulate or generate.")],
+    model: Annotated[Path, typer.Option(help="Folder of a generator, for generate.")] = Path("runs/diffusion"),
+    json_path: Json = None,
+) -> None:
+    """Measure speed beside a peer in the same run."""
+    from synthgait import verdicts
+
+    figures, text = verdicts.bench(what, model)
+    _show(figures, text, json_path)
 
 
 @app.command("demo")

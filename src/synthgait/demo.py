@@ -17,21 +17,13 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from synthgait import __version__, bundled, storage
+from synthgait import __version__, bundled, datasets, storage
 from synthgait.errors import InputError
-from synthgait.trials import Trials
 
 SYNTHETIC_STRIDES = 2000
 SENSED_STRIDES = 100
 SENSORS = ("lower_back", "foot_l", "foot_r", "camera_right", "emg")
 RECIPES = ("gait_parameters", "muscle_activation")
-
-
-def load_data(paths: Sequence[str | Path] | None = None) -> Trials:
-    """The given datasets as one; without any, the bundled seed dataset. Raises InputError."""
-    chosen = list(paths or [bundled.seed_dataset()])
-    common = set.intersection(*(set(storage.describe(path)["groups"]) for path in chosen))
-    return Trials.concatenate([storage.read(path, groups=sorted(common)) for path in chosen])
 
 
 @contextmanager
@@ -125,7 +117,7 @@ def _simulate(study: Any, folder: Path, workers: int) -> None:
 def _train(recipe: Path, data: list[Path], folder: Path) -> None:
     from synthgait.generators import train
 
-    train(recipe, load_data(data), folder)
+    train(recipe, datasets.load(data), folder)
 
 
 def _generate(generator: Path, out: Path, workers: int) -> None:
@@ -153,9 +145,9 @@ def _fit(recipe: str, synthetic: Path, folder: Path) -> None:
 
 
 def _validate(estimators: dict[str, Path], where: Path | None, rows_path: Path, pairs_path: Path) -> None:
-    from synthgait import recordings as real
+    from synthgait import verdicts
     from synthgait.estimators import GaitEstimator
-    from synthgait.validate import peers, run
+    from synthgait.validate import run
 
     fitted = {name: GaitEstimator.load(path) for name, path in estimators.items()}
     if where is None:
@@ -163,16 +155,7 @@ def _validate(estimators: dict[str, Path], where: Path | None, rows_path: Path, 
         pairs_path.write_text("")
         run.write_json(held_out_rows(fitted), rows_path)
         return
-    available, missing = peers.available()
-    for sentence in missing:
-        tqdm.write(sentence)
-    table = pd.concat(
-        [
-            run.pairs(real.load(where), estimator, peers=available if i == 0 else (), floors=run.FLOORS if i == 0 else ())
-            for i, estimator in enumerate(fitted.values())
-        ],
-        ignore_index=True,
-    )
+    table = verdicts.pairs(list(fitted.values()), where)
     table.to_csv(pairs_path, index=False)
     result = run.rows(table)
     run.write_json(result, rows_path)

@@ -32,6 +32,8 @@ _STEP = 2
 _HARMONICS = 20
 #: How far a repair may move the centres of pressure, leg lengths.
 _MAX_SHIFT = 0.02
+#: Half a foot's breadth, leg lengths: so far beside the line from heel to toe a centre of pressure may lie.
+_SOLE = 0.05
 _CHECKED_SAMPLES = SAMPLES_PER_STRIDE // _STEP
 #: Load bins (body weights on one foot) of the sole's depth that seed gaits show.
 _LOAD_EDGES_BW = np.array([-np.inf, LOADED_BW, 0.15, 0.4, 0.8, np.inf])
@@ -285,7 +287,7 @@ class _Check:
     def balance(self) -> None:
         """Make the ground reaction that of the motion: the residual force is shared between the feet by
         their load, then both centres of pressure move together, at most ``_MAX_SHIFT`` leg lengths, to
-        take up the residual moment about the horizontal axes.
+        take up the residual moment about the horizontal axes, and neither leaves its foot.
         """
         signals, names = self.strides.signals, self.strides.channels["ground_reaction"]
         vertical = {side: signals["ground_reaction"][:, :, names.index(f"ground_reaction_y_{side}")].astype(float) for side in SIDES}
@@ -304,10 +306,21 @@ class _Check:
         cop = self.strides.channels["centre_of_pressure"]
         for letter, turning in (("x", -left.moment[2]), ("z", left.moment[0])):
             shift = np.clip(turning / np.maximum(load, 0.3 * self.weight_n[:, None]), -limit, limit)
-            fine = np.repeat(shift, _STEP, axis=1)
-            fine[:, 1::_STEP] = 0.5 * (shift + np.roll(shift, -1, 1))
             for side in SIDES:
-                signals["centre_of_pressure"][:, :, cop.index(f"centre_of_pressure_{letter}_{side}")] += fine.astype(np.float32)
+                point = signals["centre_of_pressure"][:, :, cop.index(f"centre_of_pressure_{letter}_{side}")]
+                low, high = self._reach(side, 0 if letter == "x" else 2)
+                point[:] = np.clip(point + _all_phases(shift, 0.0), low, high)
+
+    def _reach(self, side: str, axis: int) -> tuple[np.ndarray, np.ndarray]:
+        """(n, 100) least and largest coordinate under the foot: between heel and toe, and ``_SOLE`` leg lengths around."""
+        gain = self.stride_length_m[:, None] if axis == 0 else 0.0
+        ends = []
+        for name in ("heel", "toe"):
+            body, location = self.people.skeleton.landmarks[f"{name}_{side}"]
+            state = _first(self.moving[body])
+            ends.append(_all_phases(state.origin[axis] + np.einsum("jnt,nj->nt", state.rotation[axis], location), gain))
+        margin = _SOLE * self.leg_length_m[:, None]
+        return np.minimum(*ends) - margin, np.maximum(*ends) + margin
 
     def _pressure_point(self, side: str) -> np.ndarray:
         """(3, n, t) centre of pressure on the floor; under the foot's origin where it is not known."""
@@ -361,3 +374,11 @@ _UPSAMPLE = fourier_basis(24) @ fourier_basis(24, _CHECKED_SAMPLES).T / _CHECKED
 def _rate(samples: np.ndarray, period_s: np.ndarray) -> np.ndarray:
     """Time derivative of periodic samples (n, t, c)."""
     return np.einsum("st,ntc->nsc", _DERIVATIVE, samples, optimize=True) / period_s[:, None, None]
+
+
+def _all_phases(samples: np.ndarray, gain: np.ndarray | float) -> np.ndarray:
+    """(n, t) checked phases -> (n, 100), linear in between; ``gain`` is what a stride adds."""
+    after = np.concatenate([samples[:, 1:], samples[:, :1] + gain], 1)
+    fine = np.repeat(samples, _STEP, axis=1)
+    fine[:, 1::_STEP] = 0.5 * (samples + after)
+    return fine

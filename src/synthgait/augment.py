@@ -125,7 +125,7 @@ def relatives(model: StrideGenerator, source: Trials, **changed: Any) -> Trials:
     made = Trials(pd.concat([table, after.add_prefix(CONDITION_PREFIX)], axis=1), signals, dict(code.channels), kind="synthetic")
     measures = measure(made, model.limits, balance=True)
     broken = broken_limits(measures, model.limits)
-    made.table = made.table.assign(**{name: measures[name].to_numpy() for name in measures})
+    made.table = made.table.assign(**{str(name): measures[name].to_numpy() for name in measures})
     made.table["status"], made.table["status_message"] = np.where(broken == "", "ok", "implausible"), broken.to_numpy()
     made.table["seed"] = -1  # nothing is drawn
     made.events = gait_events(made)

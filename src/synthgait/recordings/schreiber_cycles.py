@@ -1,0 +1,175 @@
+"""Schreiber & Moissenet 2019 as gait cycles: joint angles, ground reaction and EMG of healthy adults.
+
+In: the folder ``schreiber_moissenet_2019``. Out: one ``Cycle`` per walk and leg, in the names, signs and
+axes of ``conventions``, as a yardstick for simulated curves.
+
+Joint angles come from segment frames of our own: long axis between joint centres (hip centres after
+Harrington et al., J Biomech 2007;40:595), sideways axis between the epicondyles, the malleoli or the first
+and fifth metatarsal heads; Cardan angles Z-X-Y (flexion, adduction, rotation: Wu et al., J Biomech
+2002;35:543). Zero is the person's own standing trial, so that neither marker placement nor anatomy shifts
+a curve. Cycles begin at initial contact as the dataset has it from its force plates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from synthgait.conventions import GRAVITY_MPS2
+from synthgait.errors import InputError
+from synthgait.recordings import schreiber
+from synthgait.recordings.tables import number
+
+PERCENT = np.arange(101.0)
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One gait cycle of one leg, 0 to 100 percent.
+
+    ``curves``: channel of ``conventions`` without its side -> (101,), rad; ``ground_reaction_{x,y,z}`` in
+    body weights where the foot hit a plate; all as if of the right leg. ``emg``: muscle -> (101,), each
+    scaled to its person's maximum; empty for the left leg.
+    """
+
+    subject_id: str
+    walk_id: str
+    side: str
+    walking_speed_mps: float
+    stride_time_s: float
+    curves: dict[str, np.ndarray]
+    emg: dict[str, np.ndarray]
+
+
+def cycles(folder: Path) -> list[Cycle]:
+    """Every whole cycle. Raises InputError where the folder is not this dataset or a person stood in no trial."""
+    standing = {}
+    for path in sorted(folder.rglob("*_ST.c3d")):
+        markers, _ = schreiber._markers(schreiber._open(path), path)
+        still = {m: np.nanmean(_world(xyz, 1.0), axis=0)[None] for m, xyz in markers.items()}
+        # the direction a person faces: forward from the back of the pelvis
+        facing = still["L_IAS"] + still["R_IAS"] - still["L_IPS"] - still["R_IPS"]
+        turn = -1.0 if facing[0, 0] < 0 else 1.0
+        still = {m: xyz * np.array([turn, 1.0, turn]) for m, xyz in still.items()}
+        standing[path.stem.split("_")[0]] = {side: _angles(still, side) for side in "rl"}
+    people = schreiber._people(folder)
+    walks = [schreiber._walk(path) for path in sorted(folder.rglob("*.c3d")) if schreiber._FILE.match(path.stem)]
+    if not walks:
+        raise InputError(f"{folder} has no file like 2014001_C4_05.c3d; it is not {schreiber.NAME}")
+    largest: dict[tuple[str, str], float] = {}
+    for walk in walks:
+        for muscle, envelope in walk.envelopes.items():
+            largest[walk.subject, muscle] = max(largest.get((walk.subject, muscle), 0.0), float(envelope.max()))
+    found = []
+    for walk in walks:
+        if walk.subject not in standing:
+            raise InputError(f"{folder} has no standing trial {walk.subject}_ST.c3d; joint angles need it for their zero")
+        mass = number(people.get(walk.subject, {}), "mass")
+        plates = _plates(walk, mass * GRAVITY_MPS2) if mass else {}
+        truth = schreiber._truth(walk)
+        for label, side in (("Right", "r"), ("Left", "l")):
+            strikes = walk.strikes[label]
+            if len(strikes) < 2:
+                continue
+            times = np.interp(PERCENT, (0.0, 100.0), strikes[:2])
+            curves = {}
+            for name, values in _angles(walk.markers, side).items():
+                on_cycle = np.interp(times, np.arange(len(values)) / walk.rate, values)
+                curves[name] = on_cycle - standing[walk.subject][side][name][0]
+            if side in plates:
+                rate, force = plates[side]
+                sign = np.array([1.0, 1.0, 1.0 if side == "r" else -1.0])
+                sampled = np.stack([np.interp(times, np.arange(len(force)) / rate, column) for column in force.T], axis=1) * sign
+                if sampled[:, 1].max() > 0.5:  # the plate may lie under a step before or after the cycle
+                    curves |= {f"ground_reaction_{axis}": sampled[:, i] for i, axis in enumerate("xyz")}
+            emg = {
+                muscle[:-2]: np.interp(times, np.arange(len(e)) / walk.envelope_rate, e) / largest[walk.subject, muscle]
+                for muscle, e in walk.envelopes.items()
+                if muscle.endswith(f"_{side}")
+            }
+            speed = truth["walking_speed_mps"]
+            found.append(Cycle(walk.subject, walk.path.stem, side, speed, strikes[1] - strikes[0], curves, emg))
+    return found
+
+
+def _world(xyz: np.ndarray, sign: float) -> np.ndarray:
+    """Laboratory axes (x along the walkway, z up) to X along the walk, Y up, Z right."""
+    return np.column_stack([sign * xyz[:, 0], xyz[:, 2], -sign * xyz[:, 1]])
+
+
+def _frame(up: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Rotation matrices (T, 3, 3) with Y along ``up`` and Z as near to ``right`` as can be."""
+    y = up / np.linalg.norm(up, axis=1, keepdims=True)
+    x = np.cross(y, right)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    return np.stack([x, y, np.cross(x, y)], axis=2)
+
+
+def _cardan(rotation: np.ndarray) -> np.ndarray:
+    """Angles (T, 3) of R = Rz(a) Rx(b) Ry(c)."""
+    a = np.arctan2(-rotation[:, 0, 1], rotation[:, 1, 1])
+    b = np.arcsin(np.clip(rotation[:, 2, 1], -1.0, 1.0))
+    c = np.arctan2(-rotation[:, 2, 0], rotation[:, 2, 2])
+    return np.stack([a, b, c], axis=1)
+
+
+def _angles(markers: dict[str, np.ndarray], side: str) -> dict[str, np.ndarray]:
+    """Angles (T,) of pelvis and one leg, with the signs that the right leg has."""
+    letter, sign = side.upper(), 1.0 if side == "r" else -1.0
+
+    def middle(*names: str) -> np.ndarray:
+        return np.mean([markers[f"{letter}_{name}"] for name in names], axis=0)
+
+    def across(outer: str, inner: str) -> np.ndarray:
+        """To the right, from the marker on one side of the segment to the other."""
+        return sign * (markers[f"{letter}_{outer}"] - markers[f"{letter}_{inner}"])
+
+    front = 0.5 * (markers["L_IAS"] + markers["R_IAS"])
+    back = 0.5 * (markers["L_IPS"] + markers["R_IPS"])
+    right = markers["R_IAS"] - markers["L_IAS"]
+    pelvis = _frame(np.cross(right, front - back), right)
+    hip = schreiber._hip_centres(markers)[side]
+    knee, ankle = middle("FLE", "FME"), middle("FAL", "TAM")
+    thigh = _frame(hip - knee, across("FLE", "FME"))
+    shank = _frame(knee - ankle, across("FAL", "TAM"))
+    forward = middle("FM1", "FM5") - markers[f"{letter}_FCC"]
+    foot = _frame(np.cross(across("FM5", "FM1"), forward), across("FM5", "FM1"))
+
+    def between(parent: np.ndarray, child: np.ndarray) -> np.ndarray:
+        return _cardan(np.swapaxes(parent, 1, 2) @ child)
+
+    tilt, lean, turn = _cardan(pelvis).T
+    flexion, adduction, rotation = between(pelvis, thigh).T
+    return {
+        "pelvis_tilt": tilt,
+        "pelvis_list": sign * lean,
+        "pelvis_rotation": sign * turn,
+        "hip_flexion": flexion,
+        "hip_adduction": sign * adduction,
+        "hip_internal_rotation": sign * rotation,
+        "knee_flexion": -between(thigh, shank)[:, 0],
+        "ankle_dorsiflexion": between(shank, foot)[:, 0],
+    }
+
+
+def _plates(walk: schreiber._Walk, weight_n: float) -> dict[str, tuple[float, np.ndarray]]:
+    """Side -> rate and force on that foot (T, 3) in body weights, of the plate that it stood on."""
+    import ezc3d
+
+    c3d = ezc3d.c3d(str(walk.path), extract_forceplat_data=True)
+    rate = float(c3d["parameters"]["ANALOG"]["RATE"]["value"][0])
+    x = np.mean([c3d["data"]["points"][0, list(c3d["parameters"]["POINT"]["LABELS"]["value"]).index(m)] for m in schreiber._PELVIS], axis=0)
+    sign = 1.0 if np.nanmean(np.diff(x)) >= 0 else -1.0
+    found = {}
+    for plate in c3d["data"]["platform"]:
+        force = _world(np.asarray(plate["force"]).T, sign)
+        if not np.isfinite(force).all() or force[:, 1].max() < 0.5 * weight_n:
+            continue
+        loaded = int(np.argmax(force[:, 1]))
+        centre = _world(np.asarray(plate["center_of_pressure"]).T[loaded : loaded + 1] * 0.001, sign)[0]
+        frame = min(round(loaded / rate * walk.rate), len(walk.markers["R_FCC"]) - 1)
+        reach = {s.lower(): 0.5 * (walk.markers[f"{s}_FCC"][frame] + walk.markers[f"{s}_FM2"][frame]) for s in "RL"}
+        found[min(reach, key=lambda s: float(np.linalg.norm((reach[s] - centre)[[0, 2]])))] = (rate, force / weight_n)
+    return found

@@ -1,0 +1,220 @@
+"""The verb ``validate simulations``: simulated healthy adults beside real ones, curve by curve.
+
+In: a seed dataset and the folder of real recordings (yardstick only: nothing is fitted to them). Out: rows
+``quantity, speed_class, fraction_within_1sd, rmse, correlation``, and relations to walking speed.
+
+Real curves are those of ``recordings.schreiber_cycles``. In a speed class every person counts once, with the
+mean of all cycles of both legs; the band is the mean of the people plus and minus one standard deviation
+between people. A class with fewer than three people takes the deviation of the normal class (``sd_from`` says
+so). Simulated are the healthy adults of the same mean speed within 0.15 m/s whose cadence lies within 10 % of
+the typical one: studies also prescribe unnatural cadences, which have no counterpart among the recordings.
+Ground reaction is compared while the real foot is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synthgait import recordings
+from synthgait.conventions import EMG_GROUPS, GRAVITY_MPS2, SAMPLES_PER_STRIDE
+from synthgait.errors import InputError
+from synthgait.recordings import schreiber, schreiber_cycles
+from synthgait.recordings.schreiber_cycles import Cycle
+from synthgait.simulate.normative import typical_cadence_spm
+from synthgait.trials import Trials
+
+#: Limits of walking speed in m/s; real people walk faster than the last one and slower than the first.
+SPEED_CLASSES = {"slow": (0.6, 1.08), "normal": (1.08, 1.42), "fast": (1.42, 1.9)}
+ANGLES = (
+    "hip_flexion",
+    "hip_adduction",
+    "knee_flexion",
+    "ankle_dorsiflexion",
+    "pelvis_tilt",
+    "pelvis_list",
+    "pelvis_rotation",
+)
+FORCES = ("ground_reaction_x", "ground_reaction_y", "ground_reaction_z")
+MUSCLES = ("tibialis_anterior", "soleus", "gastrocnemius_medialis", "vastus_medialis", "rectus_femoris", "semitendinosus")
+MUSCLES += ("biceps_femoris", "gluteus_maximus", "gluteus_medius")
+_SPEED_WINDOW_MPS, _CADENCE_WINDOW, _ADULT_YEARS = 0.15, 0.10, (18.0, 65.0)
+_LOADED, _FEWEST_PEOPLE = 0.02, 3
+
+
+def run(seed_dataset: Trials, folder: Path | str) -> dict[str, Any]:
+    """Compare a seed dataset with the recordings of a folder.
+
+    Returns ``curves`` (a list of rows, see ``compare``) and ``speed_relations`` (rows ``quantity, who,
+    slope, at_1_2_mps, n``: straight lines over walking speed).
+
+    Raises:
+        InputError: the dataset has no healthy adult that walked, or the recordings are not there.
+    """
+    folder = Path(folder)
+    found = folder if folder.name == schreiber.NAME else folder / schreiber.NAME
+    if not found.is_dir():
+        raise InputError(f"{folder} has no {schreiber.NAME}; simulated curves are compared with its joint angles and forces")
+    walked = healthy_adults(seed_dataset)
+    return {"curves": compare(walked, schreiber_cycles.cycles(found)), "speed_relations": speed_relations(walked, folder)}
+
+
+def healthy_adults(trials: Trials) -> Trials:
+    """The gaits of healthy people of 18 to 65 years. Raises InputError where there are none."""
+    table = trials.table
+    chosen = (table["status"] == "ok") & (table["pathology"] == "none") & table["age_years"].between(*_ADULT_YEARS)
+    if not chosen.any():
+        raise InputError("the dataset has no healthy adult that walked; nothing can be compared")
+    return trials.select(chosen.to_numpy())
+
+
+def natural_cadence(trials: Trials) -> np.ndarray:
+    """Which trials walk with about the cadence that people of that height choose at that speed."""
+    typical = [typical_cadence_spm(v, h) for v, h in zip(trials.table["walking_speed_mps"], trials.table["height_m"], strict=True)]
+    return np.abs(trials.table["cadence_spm"].to_numpy() / np.array(typical) - 1.0) < _CADENCE_WINDOW
+
+
+def compare(walked: Trials, cycles: Sequence[Cycle]) -> list[dict[str, Any]]:
+    """One row per quantity and speed class that has both real and simulated gaits.
+
+    Keys: ``quantity``; ``speed_class``; ``fraction_within_1sd`` of the cycle that the mean simulated curve
+    lies inside the real band; ``rmse`` of the mean curves in ``unit``; ``correlation`` of the mean curves;
+    ``n_people``, ``n_simulated``, ``real_speed_mps``, ``simulated_speed_mps``, ``sd_from``.
+    """
+    natural = walked.select(natural_cadence(walked))
+    speeds = natural.table["walking_speed_mps"].to_numpy(float)
+    people = {name: _people(cycles, limits) for name, limits in SPEED_CLASSES.items()}
+    spread = {q: np.std(np.stack(list(curves.values())), axis=0, ddof=1) for q, curves in people["normal"].items() if len(curves) > 1}
+    rows = []
+    for speed_class, limits in SPEED_CLASSES.items():
+        real_speed = _mean_speed(cycles, limits)
+        near = np.abs(speeds - real_speed) < _SPEED_WINDOW_MPS
+        if not near.any():
+            continue
+        simulated = natural.select(near)
+        for quantity in (*ANGLES, *FORCES, *(f"activation_{m}" for m in MUSCLES)):
+            curves = people[speed_class].get(quantity)
+            if not curves:
+                continue
+            values = np.stack(list(curves.values()))
+            own = len(values) >= _FEWEST_PEOPLE
+            deviation = np.std(values, axis=0, ddof=1) if own else spread[quantity]
+            mean, ours = values.mean(axis=0), _simulated(simulated, quantity).mean(axis=0)
+            inside = np.ones(len(mean), bool)
+            if quantity in FORCES:
+                inside = np.stack(list(people[speed_class]["ground_reaction_y"].values())).mean(axis=0) > _LOADED
+            elif quantity.startswith("activation"):
+                # an envelope has no unit that activation shares: both become fractions of their largest value
+                largest = mean.max()
+                mean, deviation, ours = mean / largest, deviation / largest, ours / ours.max()
+            miss = (ours - mean)[inside]
+            rows.append(
+                {
+                    "quantity": quantity,
+                    "speed_class": speed_class,
+                    "fraction_within_1sd": float(np.mean(np.abs(miss) <= deviation[inside])),
+                    "rmse": float(np.sqrt(np.mean(miss**2))),
+                    "correlation": float(np.corrcoef(ours[inside], mean[inside])[0, 1]),
+                    "unit": "rad" if quantity in ANGLES else "body weights" if quantity in FORCES else "fraction of maximum",
+                    "n_people": len(values),
+                    "n_simulated": len(simulated),
+                    "real_speed_mps": real_speed,
+                    "simulated_speed_mps": float(speeds[near].mean()),
+                    "sd_from": speed_class if own else "normal",
+                }
+            )
+    return rows
+
+
+def _mean_speed(cycles: Sequence[Cycle], limits: tuple[float, float]) -> float:
+    """Mean over people of their mean speed in a class."""
+    by_person: dict[str, list[float]] = {}
+    for cycle in cycles:
+        if limits[0] <= cycle.walking_speed_mps < limits[1]:
+            by_person.setdefault(cycle.subject_id, []).append(cycle.walking_speed_mps)
+    return float(np.mean([np.mean(v) for v in by_person.values()])) if by_person else np.nan
+
+
+def _people(cycles: Sequence[Cycle], limits: tuple[float, float]) -> dict[str, dict[str, np.ndarray]]:
+    """Quantity -> person -> mean curve at the samples of a simulated stride, (100,)."""
+    gathered: dict[str, dict[str, list[np.ndarray]]] = {}
+    for cycle in cycles:
+        if limits[0] <= cycle.walking_speed_mps < limits[1]:
+            for name, curve in (cycle.curves | {f"activation_{m}": e for m, e in cycle.emg.items()}).items():
+                gathered.setdefault(name, {}).setdefault(cycle.subject_id, []).append(curve[:SAMPLES_PER_STRIDE])
+    return {name: {person: np.mean(curves, axis=0) for person, curves in of.items()} for name, of in gathered.items()}
+
+
+def _simulated(trials: Trials, quantity: str) -> np.ndarray:
+    """(N, 100) of the right leg: rad, body weights, or activation."""
+    if quantity.startswith("pelvis"):
+        return trials.channel(quantity).astype(float)
+    if quantity in ANGLES:
+        return trials.channel(f"{quantity}_r").astype(float)
+    if quantity in FORCES:
+        return trials.channel(f"{quantity}_r") / (trials.table["mass_kg"].to_numpy(float)[:, None] * GRAVITY_MPS2)
+    group = EMG_GROUPS[quantity.removeprefix("activation_")]
+    return np.mean([trials.channel(f"{m}_r") for m in group], axis=0).astype(float)
+
+
+def speed_relations(walked: Trials, folder: Path | str) -> list[dict[str, Any]]:
+    """Straight lines over walking speed (0.6 to 1.9 m/s) of simulated adults of natural cadence and of the 43
+    adults of Fukuchi et al. (PeerJ 2018;6:e4640): per leg length for step length, as it is for cadence.
+    Peaks that the table does not have are given for the simulated ones only.
+    """
+    real = recordings.reference_table(folder)
+    natural = walked.select(natural_cadence(walked))
+    table = natural.table
+    weight = table["mass_kg"].to_numpy(float)[:, None] * GRAVITY_MPS2
+    moment, rate = natural.signals["joint_moments"], natural.signals["joint_velocities"]
+    ankle = natural.channels["joint_moments"].index("ankle_dorsiflexion_r")
+    power = moment[:, :, ankle] * rate[:, :, ankle] / table["mass_kg"].to_numpy(float)[:, None]
+    ours: dict[str, np.ndarray] = {
+        "step_length_per_leg": 0.5 * table["stride_length_m"].to_numpy(float) / table["leg_length_m"].to_numpy(float),
+        "cadence_spm": table["cadence_spm"].to_numpy(float),
+        "step_width_m": table["step_width_m"].to_numpy(float),
+        "peak_knee_flexion_rad": natural.channel("knee_flexion_r").max(axis=1).astype(float),
+        "push_off_power_w_per_kg": power.max(axis=1).astype(float),
+        "peak_vertical_force_bw": (natural.channel("ground_reaction_y_r") / weight).max(axis=1).astype(float),
+    }
+    theirs = {
+        "step_length_per_leg": (real["step_length_m"] / real["leg_length_m"]).to_numpy(float),
+        "cadence_spm": real["cadence_spm"].to_numpy(float),
+    }
+    rows = []
+    for quantity, values in ours.items():
+        rows.append(_line(quantity, "simulated", table["walking_speed_mps"].to_numpy(float), values))
+        if quantity in theirs:
+            rows.append(_line(quantity, "fukuchi_2018", real["walking_speed_mps"].to_numpy(float), theirs[quantity]))
+    return rows
+
+
+def _line(quantity: str, who: str, speed: np.ndarray, values: np.ndarray) -> dict[str, Any]:
+    kept = np.isfinite(values) & (speed >= 0.6) & (speed <= 1.9)
+    slope, offset = np.polyfit(speed[kept], values[kept], 1) if kept.sum() > 2 else (np.nan, np.nan)
+    return {"quantity": quantity, "who": who, "slope": float(slope), "at_1_2_mps": float(offset + 1.2 * slope), "n": int(kept.sum())}
+
+
+def as_text(told: dict[str, Any]) -> str:
+    """Both tables for people; angles in degrees."""
+    frame = pd.DataFrame(told["curves"])
+    lines = []
+    if len(frame):
+        lines.append(f"{'quantity':34}{'speed':8}{'within 1 SD':>12}{'RMSE':>16}{'r':>7}{'people':>8}{'simulated':>11}")
+        for row in frame.itertuples():
+            rmse = (
+                f"{np.rad2deg(row.rmse):.1f} deg" if row.unit == "rad" else f"{row.rmse:.3f} {'BW' if row.unit == 'body weights' else ''}"
+            )
+            band = f"{row.fraction_within_1sd:11.0%}{'*' if row.sd_from != row.speed_class else ' '}"
+            lines.append(
+                f"{row.quantity:34}{row.speed_class:8}{band}{rmse:>16}{row.correlation:7.2f}{row.n_people:8d}{row.n_simulated:11d}"
+            )
+        lines.append("* fewer than three people at this speed: the deviation is that of the normal class")
+    lines.append("")
+    lines.append(f"{'against walking speed':34}{'who':14}{'slope':>9}{'at 1.2 m/s':>12}{'n':>6}")
+    lines += [f"{r['quantity']:34}{r['who']:14}{r['slope']:9.3f}{r['at_1_2_mps']:12.3f}{r['n']:6d}" for r in told["speed_relations"]]
+    return "\n".join(lines)

@@ -131,7 +131,7 @@ def mean_curves(simulated: Trials, generated: Trials) -> Figure:
             first.plot([], [], color=SIMULATED, linestyle=(0, (2, 2)), linewidth=0.7)[0],
         ]
         names = ["generated, mean ± SD", "simulated, mean", "± SD"]
-        key = first.legend(lines, names, loc="lower left", bbox_to_anchor=(-0.1, 1.2), ncols=3, borderpad=0)
+        key = first.legend(lines, names, loc="lower left", bbox_to_anchor=(-0.1, 1.3), ncols=3, borderpad=0)
         key.set_in_layout(False)  # it stands over both columns, in the space of the first title
     return figure
 

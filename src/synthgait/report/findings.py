@@ -31,20 +31,22 @@ CERTIFICATE = {
     "periodicity_error": ("last against first sample", "rad, m or 1"),
 }
 #: Column of ``walking_table`` -> lowest and highest value of a healthy adult who walks like one at about 1.2 m/s.
-#: From issue 2 of the project: swing knee over 50, push-off visible, vertical force 1.0 to 1.3, cadence 95 to 130.
+#: Swing knee over 50, a visible push-off, vertical force of 1.0 to 1.3 and a cadence of 95 to 130 are what issue 2
+#: of the project asks for; the other limits stand some degrees about the textbook curves of ``simulate.normative``.
 EXPECTED = {
     "cadence, steps/min": (95.0, 130.0),
     "knee in swing, °": (50.0, 75.0),
     "knee in loading, °": (8.0, 25.0),
+    "straightest knee in stance, °": (0.0, 12.0),
     "push-off plantarflexion, °": (8.0, 30.0),
-    "hip adduction in stance, °": (2.0, 12.0),
+    "hip adduction at 30 %, °": (1.0, 10.0),
     "pelvic obliquity, range °": (3.0, 15.0),
     "first hump, BW": (1.0, 1.3),
     "valley, BW": (0.6, 0.97),
     "second hump, BW": (1.0, 1.3),
     "sideways force, BW": (0.02, 0.1),
 }
-_ADULT_YEARS, _COMFORTABLE_MPS = (18.0, 65.0), (1.0, 1.5)
+_ADULT_YEARS, _COMFORTABLE_MPS = (18.0, 80.0), (1.0, 1.5)
 #: Asymmetry under which an affected side cannot be seen, percent of the mean of both sides.
 _VISIBLE_ASYMMETRY_PERCENT = 3.0
 
@@ -128,8 +130,9 @@ def walking_table(seed: Trials) -> pd.DataFrame:
                 "cadence, steps/min": t["cadence_spm"],
                 "knee in swing, °": knee[stance:].max(initial=-np.inf),
                 "knee in loading, °": knee[: max(3, stance // 2)].max(),
+                "straightest knee in stance, °": knee[half // 2 : stance - 5].min(),
                 "push-off plantarflexion, °": -ankle[half : stance + 10].min(),
-                "hip adduction in stance, °": adduction[:stance].max(),
+                "hip adduction at 30 %, °": adduction[30],
                 "pelvic obliquity, range °": np.ptp(lean),
                 "first hump, BW": vertical[:half].max(),
                 "valley, BW": vertical[third : stance - third].min(),
@@ -161,15 +164,24 @@ def about_simulated(seed: Trials) -> list[Sentence]:
         & chosen["walking_speed_mps"].between(*_COMFORTABLE_MPS)
     ).to_numpy()
     if comfortable.any():
+        who = f"Healthy adults at {_COMFORTABLE_MPS[0]:g} to {_COMFORTABLE_MPS[1]:g} m/s"
+        fine = []
         for column, (low, high) in EXPECTED.items():
             values = walking.loc[comfortable, column]
             inside = values.between(low, high)
-            text = f"Healthy adults at {_COMFORTABLE_MPS[0]:g}–{_COMFORTABLE_MPS[1]:g} m/s: {column} {_span(values)}"
-            text += f", expected {low:g} to {high:g}"
-            outside = ", ".join(walking.loc[comfortable, "trial"][~inside])
-            said.append(Sentence(bool(inside.all()), text + (f"; outside: {outside}." if outside else ".")))
+            text = f"{column}: {_span(values)} (expected {low:g} to {high:g})"
+            if inside.all():
+                fine.append(text)
+            else:
+                said.append(Sentence(False, f"{who}, {text}; outside: {', '.join(walking.loc[comfortable, 'trial'][~inside])}."))
+        if fine:
+            said.insert(1, Sentence(True, f"{who}, {'; '.join(fine)}."))
     else:
         said.append(Sentence(None, "No healthy adult at a comfortable speed is among these gaits, so the look of walking is not judged."))
+    if len(walking) > 1:
+        knees, ankles = _span(walking["knee in swing, °"]), _span(walking["push-off plantarflexion, °"])
+        spread = f"knee in swing {knees}°, push-off plantarflexion {ankles}°"
+        said.append(Sentence(None, f"How much all {len(walking)} gaits differ, impaired ones included: {spread}."))
     one_sided = chosen["affected_side"].isin(["left", "right"]).to_numpy()
     if one_sided.any():
         part = walking.loc[one_sided, ["step length asymmetry, %", "stance time asymmetry, %"]].abs()
@@ -182,7 +194,7 @@ def about_simulated(seed: Trials) -> list[Sentence]:
 
 def _span(values: pd.Series) -> str:
     low, high = float(values.min()), float(values.max())
-    digits = 0 if high >= 20 else 1 if high >= 2 else 2
+    digits = 0 if high >= 70 else 1 if high >= 2 else 2
     return f"{low:.{digits}f} to {high:.{digits}f}" if high - low > 0.5 * 10**-digits else f"{low:.{digits}f}"
 
 

@@ -308,7 +308,9 @@ def _table(frame: pd.DataFrame, digits: int = 2, formats: Mapping[str, int] | No
 
     def cell(column: str, value: Any) -> str:
         if isinstance(value, float | np.floating):
-            return f"<td>{value:.{(formats or {}).get(column, digits)}f}</td>" if np.isfinite(value) else "<td>–</td>"
+            places = (formats or {}).get(column, digits)
+            # adding zero turns -0.0 into 0.0
+            return f"<td>{round(float(value), places) + 0.0:.{places}f}</td>" if np.isfinite(value) else "<td>–</td>"
         text = str(value)
         numeric = text[:1].isdigit() or text[:1] in "+-–✓✗"
         kind = "" if numeric else ' class="reason"' if len(text) > 40 else ' class="text"'

@@ -65,7 +65,7 @@ def png(figure: Figure) -> bytes:
         canvas.draw()  # once; ``savefig`` draws twice
         pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
     # a palette takes a third of the bytes
-    pixels.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(buffer, format="png", optimize=False)
+    pixels.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(buffer, format="png", optimize=False)
     return buffer.getvalue()
 
 

@@ -5,7 +5,8 @@ walks with their targets, and batches of them with the variation that costs noth
 
 What a person's recording does that the physics does not: skin and markers move, joint centres and
 zeros are set by a laboratory, a camera squeezes the depth, one foot's sensor is missing, nobody
-wrote down the height. Each is drawn at random here, wider than any one data set would show.
+wrote down the height, footfalls shake the sensor. Each is drawn at random here, wider than any one
+data set would show.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ _POSE_NAMES = tuple(f"{joint}_{side}" for side in SIDES for joint in ("hip", "sh
 #: Of ``simulations/sensors``: what people in studies wear.
 _IMU_CLASSES = ("research", "consumer")
 _MOUNTINGS = ("taped", "strapped")
+#: Where on the lower back: L3 to S1 and a hand's width to the side.
+_TRUNK_OFFSET_SD_M = 0.03
+#: Footfalls shake most sensors: shoes and floors of ``simulations/sensors/impact.yaml``.
+_IMPACTS = ("any", "soft_shoes", None)
 _WALKS_AT_ONCE = 32  # of like stride time, so that none is much longer than it must be
 
 
@@ -239,7 +244,7 @@ def _imus(walks: Walks, sensor: str, rng: np.random.Generator) -> list[Windows |
     sided = kind.channels[0].endswith(("_r", "_l"))
     placements = [f"{sensor}_{side}" for side in SIDES] if sided else [sensor]
     # One person wears one kind of sensor; each is mounted its own way.
-    worn = str(rng.choice(_IMU_CLASSES)), str(rng.choice(_MOUNTINGS))
+    worn = str(rng.choice(_IMU_CLASSES)), str(rng.choice(_MOUNTINGS)), _IMPACTS[int(rng.integers(len(_IMPACTS)))]
     records = {placement: _imu(walks, placement, *worn, rng) for placement in placements}
     samples = min(array.shape[1] for array in records.values())
     out: list[Windows | None] = []
@@ -253,10 +258,13 @@ def _imus(walks: Walks, sensor: str, rng: np.random.Generator) -> list[Windows |
     return out
 
 
-def _imu(walks: Walks, placement: str, sensor: str, mounting: str, rng: np.random.Generator) -> np.ndarray:
+def _imu(walks: Walks, placement: str, sensor: str, mounting: str, impact: str | None, rng: np.random.Generator) -> np.ndarray:
     """(N, T, 6) of a sensor of that class, turned any way round."""
     named = IMU(placement, sensor, mounting)
-    turned = IMU(placement, named.sensor, replace(named.mounting, any_orientation=True), sampling_rate_hz=walks.sampling_rate_hz)
+    mounted = replace(named.mounting, any_orientation=True)
+    if placement in tasks.TRUNK:
+        mounted = replace(mounted, offset_sd_m=_TRUNK_OFFSET_SD_M)
+    turned = IMU(placement, named.sensor, mounted, impact, sampling_rate_hz=walks.sampling_rate_hz)
     return turned.record(walks, rng).signals[f"imu_{placement}"]
 
 

@@ -67,11 +67,12 @@ def _limb(segment: str) -> Sensor:
     return Sensor(segment, limbs.CHANNELS, limbs.SCALARS, featurise, largest_correction=_FOOT_CORRECTION if segment == "foot" else np.inf)
 
 
+TRUNK = ("lower_back", "sternum", "head")
 _LATERAL = tuple(name for name in poses.POSE_CHANNELS if "_right_" in name)
 SENSORS: dict[str, Sensor] = {
     sensor.name: sensor
     for sensor in (
-        *(_trunk(placement) for placement in ("lower_back", "sternum", "head")),
+        *(_trunk(placement) for placement in TRUNK),
         *(_limb(segment) for segment in ("foot", "shank", "thigh")),
         Sensor("keypoints_3d", poses.POSE_CHANNELS, poses.POSE_SCALARS, partial(poses.featurise_pose, metric=True), _LATERAL),
         Sensor("keypoints_2d", poses.POSE_CHANNELS, poses.POSE_SCALARS, partial(poses.featurise_pose, metric=False), _LATERAL),

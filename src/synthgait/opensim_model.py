@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -48,7 +49,8 @@ def build(model: MusculoskeletalModel) -> opensim.Model:
         if abs(np.linalg.norm(degree.axis) - 1.0) > 1e-12:
             raise InputError(f"the axis of {degree.coordinate!r} has length {np.linalg.norm(degree.axis):.9g}; divide it by that")
     osim = opensim.Model()
-    osim.setName(model.name)
+    # OpenSim ends the process over a component's name with a space or a slash in it
+    osim.setName(re.sub(r"[^\w.-]", "_", model.name))
     osim.setGravity(_vec3(model.gravity_mps2))
     frames: dict[str, opensim.PhysicalFrame] = {"ground": osim.getGround()}
     for body in model.bodies:

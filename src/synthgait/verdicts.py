@@ -82,4 +82,4 @@ def bench(what: str, model: Path) -> tuple[dict[str, Any], str]:
     from synthgait import bench as simulating
 
     figures = simulating.bench_simulate()
-    return figures, simulating.table_text(figures)
+    return figures, simulating.as_text(figures)

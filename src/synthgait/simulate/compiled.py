@@ -35,7 +35,7 @@ def cache_folder() -> Path:
 
 def library(structure: object) -> Path:
     """Where the library of a body structure lies or would lie: named after all that its code depends on."""
-    digest = hashlib.sha256(repr((structure, ca.__version__, _FLAGS)).encode())
+    digest = hashlib.sha256(repr((structure, ca.CasadiMeta.version(), _FLAGS)).encode())
     for name in _SOURCES:
         digest.update(resources.files("synthgait").joinpath(name).read_bytes())
     return cache_folder() / f"walk_{digest.hexdigest()[:24]}.so"

@@ -40,7 +40,7 @@ ANGLES = (
     "pelvis_rotation",
 )
 FORCES = ("ground_reaction_x", "ground_reaction_y", "ground_reaction_z")
-MUSCLES = ("tibialis_anterior", "soleus", "gastrocnemius_medialis", "vastus_medialis", "rectus_femoris", "semitendinosus")
+MUSCLES: tuple[str, ...] = ("tibialis_anterior", "soleus", "gastrocnemius_medialis", "vastus_medialis", "rectus_femoris", "semitendinosus")
 MUSCLES += ("biceps_femoris", "gluteus_maximus", "gluteus_medius")
 _SPEED_WINDOW_MPS, _CADENCE_WINDOW, _ADULT_YEARS = 0.15, 0.10, (18.0, 65.0)
 _LOADED, _FEWEST_PEOPLE = 0.02, 3
@@ -205,6 +205,7 @@ def as_text(told: dict[str, Any]) -> str:
     lines = []
     if len(frame):
         lines.append(f"{'quantity':34}{'speed':8}{'within 1 SD':>12}{'RMSE':>16}{'r':>7}{'people':>8}{'simulated':>11}")
+        row: Any
         for row in frame.itertuples():
             rmse = (
                 f"{np.rad2deg(row.rmse):.1f} deg" if row.unit == "rad" else f"{row.rmse:.3f} {'BW' if row.unit == 'body weights' else ''}"

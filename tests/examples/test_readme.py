@@ -20,7 +20,7 @@ def test_example(tmp_path: Path) -> None:
     assert len(code.strip().splitlines()) <= 14
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "ok" in done.stdout and re.search(r"\(1, 200\d, 6\)", done.stdout), done.stdout
+    assert "ok" in done.stdout and re.search(r"\(1, (1999|200\d), 6\)", done.stdout), done.stdout
     assert (tmp_path / "runs/one/lower_back.h5").exists()
 
 

@@ -2,7 +2,8 @@
 
 In: a folder. Out: everything that the stages make and ``report.html``. Each stage is a verb of the
 command line; a stage whose settings and inputs are unchanged since it finished is not done again, and
-those that take long go on inside themselves, so that Ctrl-C and the same command lose nothing.
+those that take long go on inside themselves, so that Ctrl-C and the same command lose nothing. A folder
+of other settings is refused by the stages that cannot go on in it (simulate, train, generate).
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import pandas as pd
 from tqdm import tqdm
 
 from synthgait import __version__, bundled, datasets, storage
-from synthgait.errors import InputError
 
 SYNTHETIC_STRIDES = 2000
 SENSED_STRIDES = 100
@@ -45,7 +45,6 @@ class _Stages:
     """Remembers what each stage was made from: one small file per finished stage."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
         self.marks = folder / "stages"
         self.marks.mkdir(parents=True, exist_ok=True)
 
@@ -57,10 +56,6 @@ class _Stages:
         if mark.exists() and mark.read_text() == digest and all(product.exists() for product in products):
             tqdm.write(f"{name}: done already")
             return digest
-        started = self.marks / f"{name}.started"
-        if started.exists() and started.read_text() != digest:
-            raise InputError(f"{self.folder} holds a demo of other settings or another version; remove it or give another folder")
-        started.write_text(digest)
         make()
         mark.write_text(digest)
         return digest

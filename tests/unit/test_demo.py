@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 
 from synthgait.demo import _Stages, held_out_rows
-from synthgait.errors import InputError
 
 
 def test_a_finished_stage_is_done_once(tmp_path: Path) -> None:
@@ -26,17 +25,19 @@ def test_a_finished_stage_is_done_once(tmp_path: Path) -> None:
     assert len(calls) == 2
 
 
-def test_an_interrupted_stage_goes_on_and_a_changed_one_is_refused(tmp_path: Path) -> None:
+def test_an_interrupted_or_changed_stage_is_done_again(tmp_path: Path) -> None:
     stages, product = _Stages(tmp_path), tmp_path / "product"
 
     def interrupted() -> None:
+        product.write_text("half")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         stages.once("stage", 1, [product], interrupted)
-    stages.once("stage", 1, [product], lambda: product.write_text("made") and None)
-    with pytest.raises(InputError, match="remove it or give another folder"):
-        stages.once("stage", 2, [product], lambda: None)
+    stages.once("stage", 1, [product], lambda: product.write_text("whole") and None)
+    assert product.read_text() == "whole"
+    stages.once("stage", 2, [product], lambda: product.write_text("other") and None)
+    assert product.read_text() == "other"
 
 
 def test_without_recordings_the_rows_say_whose_errors_they_are() -> None:

@@ -76,7 +76,7 @@ def solve_wrong(model: MusculoskeletalModel, task: WalkingTask, guess: WalkingSo
     raise ZeroDivisionError("nobody foresaw this")
 
 
-def certify(model: MusculoskeletalModel, solution: WalkingSolution) -> dict[str, float | str | bool]:
+def certify(model: MusculoskeletalModel, solution: WalkingSolution, slope: float = 0.0) -> dict[str, float | str | bool]:
     """Agrees, except with people of more than 78 kg."""
     agrees = float(model.mass_kg) < 78.0
     return {

@@ -90,7 +90,7 @@ def test_rows_of_known_predictions(side: str) -> None:
         "r",
         "icc",
     ]
-    assert keys <= set(mean) and mean["icc"] is None
+    assert set(keys) <= set(mean) and mean["icc"] is None
     assert table.loc[table["subject_id"] == "unreadable", "reason"].eq("no walking found").all()
 
 

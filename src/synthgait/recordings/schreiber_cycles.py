@@ -6,8 +6,9 @@ axes of ``conventions``, as a yardstick for simulated curves.
 Joint angles come from segment frames of our own: long axis between joint centres (hip centres after
 Harrington et al., J Biomech 2007;40:595), sideways axis between the epicondyles, the malleoli or the first
 and fifth metatarsal heads; Cardan angles Z-X-Y (flexion, adduction, rotation: Wu et al., J Biomech
-2002;35:543). Zero is the person's own standing trial, so that neither marker placement nor anatomy shifts
-a curve. Cycles begin at initial contact as the dataset has it from its force plates.
+2002;35:543). Sagittal angles are zero in the person's own standing trial, so that neither marker placement nor
+anatomy shifts them; the others are as geometry gives them, since people stand with their feet apart.
+Cycles begin at initial contact as the dataset has it from its force plates.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from synthgait.recordings import schreiber
 from synthgait.recordings.tables import number
 
 PERCENT = np.arange(101.0)
+#: Angles whose zero is the standing trial.
+_FROM_STANDING = ("pelvis_tilt", "hip_flexion", "knee_flexion", "ankle_dorsiflexion")
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,8 @@ def cycles(folder: Path) -> list[Cycle]:
             times = np.interp(PERCENT, (0.0, 100.0), strikes[:2])
             curves = {}
             for name, values in _angles(walk.markers, side).items():
-                on_cycle = np.interp(times, np.arange(len(values)) / walk.rate, values)
-                curves[name] = on_cycle - standing[walk.subject][side][name][0]
+                zero = standing[walk.subject][side][name][0] if name in _FROM_STANDING else 0.0
+                curves[name] = np.interp(times, np.arange(len(values)) / walk.rate, values) - zero
             if side in plates:
                 rate, force = plates[side]
                 sign = np.array([1.0, 1.0, 1.0 if side == "r" else -1.0])

@@ -42,6 +42,8 @@ ANGLES = (
 FORCES = ("ground_reaction_x", "ground_reaction_y", "ground_reaction_z")
 MUSCLES: tuple[str, ...] = ("tibialis_anterior", "soleus", "gastrocnemius_medialis", "vastus_medialis", "rectus_femoris", "semitendinosus")
 MUSCLES += ("biceps_femoris", "gluteus_maximus", "gluteus_medius")
+#: From EMG to force of voluntary contractions (Cavanagh & Komi, Eur J Appl Physiol 1979;42:159: 49 to 56 ms).
+ELECTROMECHANICAL_DELAY_S = 0.050
 _SPEED_WINDOW_MPS, _CADENCE_WINDOW, _ADULT_YEARS = 0.15, 0.10, (18.0, 65.0)
 _LOADED, _FEWEST_PEOPLE = 0.02, 3
 
@@ -83,6 +85,7 @@ def compare(walked: Trials, cycles: Sequence[Cycle]) -> list[dict[str, Any]]:
 
     Keys: ``quantity``; ``speed_class``; ``fraction_within_1sd`` of the cycle that the mean simulated curve
     lies inside the real band; ``rmse`` of the mean curves in ``unit``; ``correlation`` of the mean curves;
+    ``correlation_delayed``, of activations only, with the EMG ``ELECTROMECHANICAL_DELAY_S`` later;
     ``n_people``, ``n_simulated``, ``real_speed_mps``, ``simulated_speed_mps``, ``sd_from``.
     """
     natural = walked.select(natural_cadence(walked))
@@ -91,7 +94,7 @@ def compare(walked: Trials, cycles: Sequence[Cycle]) -> list[dict[str, Any]]:
     spread = {q: np.std(np.stack(list(curves.values())), axis=0, ddof=1) for q, curves in people["normal"].items() if len(curves) > 1}
     rows = []
     for speed_class, limits in SPEED_CLASSES.items():
-        real_speed = _mean_speed(cycles, limits)
+        real_speed = _mean_over_people(cycles, limits, "walking_speed_mps")
         near = np.abs(speeds - real_speed) < _SPEED_WINDOW_MPS
         if not near.any():
             continue
@@ -105,12 +108,16 @@ def compare(walked: Trials, cycles: Sequence[Cycle]) -> list[dict[str, Any]]:
             deviation = np.std(values, axis=0, ddof=1) if own else spread[quantity]
             mean, ours = values.mean(axis=0), _simulated(simulated, quantity).mean(axis=0)
             inside = np.ones(len(mean), bool)
+            delayed = None
             if quantity in FORCES:
                 inside = np.stack(list(people[speed_class]["ground_reaction_y"].values())).mean(axis=0) > _LOADED
             elif quantity.startswith("activation"):
                 # an envelope has no unit that activation shares: both become fractions of their largest value
                 largest = mean.max()
                 mean, deviation, ours = mean / largest, deviation / largest, ours / ours.max()
+                delayed = float(
+                    np.corrcoef(ours, _later(mean, ELECTROMECHANICAL_DELAY_S / _mean_over_people(cycles, limits, "stride_time_s")))[0, 1]
+                )
             miss = (ours - mean)[inside]
             rows.append(
                 {
@@ -119,6 +126,7 @@ def compare(walked: Trials, cycles: Sequence[Cycle]) -> list[dict[str, Any]]:
                     "fraction_within_1sd": float(np.mean(np.abs(miss) <= deviation[inside])),
                     "rmse": float(np.sqrt(np.mean(miss**2))),
                     "correlation": float(np.corrcoef(ours[inside], mean[inside])[0, 1]),
+                    "correlation_delayed": delayed,
                     "unit": "rad" if quantity in ANGLES else "body weights" if quantity in FORCES else "fraction of maximum",
                     "n_people": len(values),
                     "n_simulated": len(simulated),
@@ -130,13 +138,19 @@ def compare(walked: Trials, cycles: Sequence[Cycle]) -> list[dict[str, Any]]:
     return rows
 
 
-def _mean_speed(cycles: Sequence[Cycle], limits: tuple[float, float]) -> float:
-    """Mean over people of their mean speed in a class."""
+def _mean_over_people(cycles: Sequence[Cycle], limits: tuple[float, float], attribute: str) -> float:
+    """Mean over people of their mean of a cycle's number in a speed class."""
     by_person: dict[str, list[float]] = {}
     for cycle in cycles:
         if limits[0] <= cycle.walking_speed_mps < limits[1]:
-            by_person.setdefault(cycle.subject_id, []).append(cycle.walking_speed_mps)
+            by_person.setdefault(cycle.subject_id, []).append(getattr(cycle, attribute))
     return float(np.mean([np.mean(v) for v in by_person.values()])) if by_person else np.nan
+
+
+def _later(curve: np.ndarray, phase: float) -> np.ndarray:
+    """A periodic curve, moved later by a fraction of its cycle."""
+    at = np.arange(len(curve), dtype=float)
+    return np.interp(at - phase * len(curve), at, curve, period=len(curve))
 
 
 def _people(cycles: Sequence[Cycle], limits: tuple[float, float]) -> dict[str, dict[str, np.ndarray]]:
@@ -170,17 +184,17 @@ def speed_relations(walked: Trials, folder: Path | str) -> list[dict[str, Any]]:
     natural = walked.select(natural_cadence(walked))
     table = natural.table
     weight = table["mass_kg"].to_numpy(float)[:, None] * GRAVITY_MPS2
-    moment, rate = natural.signals["joint_moments"], natural.signals["joint_velocities"]
-    ankle = natural.channels["joint_moments"].index("ankle_dorsiflexion_r")
-    power = moment[:, :, ankle] * rate[:, :, ankle] / table["mass_kg"].to_numpy(float)[:, None]
     ours: dict[str, np.ndarray] = {
         "step_length_per_leg": 0.5 * table["stride_length_m"].to_numpy(float) / table["leg_length_m"].to_numpy(float),
         "cadence_spm": table["cadence_spm"].to_numpy(float),
         "step_width_m": table["step_width_m"].to_numpy(float),
         "peak_knee_flexion_rad": natural.channel("knee_flexion_r").max(axis=1).astype(float),
-        "push_off_power_w_per_kg": power.max(axis=1).astype(float),
         "peak_vertical_force_bw": (natural.channel("ground_reaction_y_r") / weight).max(axis=1).astype(float),
     }
+    if "joint_moments" in natural.signals:  # a bundled dataset has fewer signals
+        ankle = natural.channels["joint_moments"].index("ankle_dorsiflexion_r")
+        power = natural.signals["joint_moments"][:, :, ankle] * natural.signals["joint_velocities"][:, :, ankle]
+        ours["push_off_power_w_per_kg"] = power.max(axis=1) / table["mass_kg"].to_numpy(float)
     theirs = {
         "step_length_per_leg": (real["step_length_m"] / real["leg_length_m"]).to_numpy(float),
         "cadence_spm": real["cadence_spm"].to_numpy(float),
@@ -204,7 +218,7 @@ def as_text(told: dict[str, Any]) -> str:
     frame = pd.DataFrame(told["curves"])
     lines = []
     if len(frame):
-        lines.append(f"{'quantity':34}{'speed':8}{'within 1 SD':>12}{'RMSE':>16}{'r':>7}{'people':>8}{'simulated':>11}")
+        lines.append(f"{'quantity':34}{'speed':8}{'within 1 SD':>12}{'RMSE':>16}{'r':>7}{'r, EMG':>9}{'people':>8}{'simulated':>11}")
         row: Any
         for row in frame.itertuples():
             rmse = (
@@ -214,6 +228,7 @@ def as_text(told: dict[str, Any]) -> str:
             lines.append(
                 f"{row.quantity:34}{row.speed_class:8}{band}{rmse:>16}{row.correlation:7.2f}{row.n_people:8d}{row.n_simulated:11d}"
             )
+        lines.append(f"r, EMG: with the EMG {1000 * ELECTROMECHANICAL_DELAY_S:.0f} ms later, from EMG to force")
         lines.append("* fewer than three people at this speed: the deviation is that of the normal class")
     lines.append("")
     lines.append(f"{'against walking speed':34}{'who':14}{'slope':>9}{'at 1.2 m/s':>12}{'n':>6}")

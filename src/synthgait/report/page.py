@@ -113,8 +113,8 @@ def _simulated(seed: Trials) -> str:
         '<p class="note">Dashed: textbook walking of healthy adults at natural cadence. Angles after Winter, The Biomechanics and Motor '
         "Control of Human Gait (1991), and Kadaba et al., J Orthop Res 1990;8:383; forces after Winter, scaled with speed after Nilsson "
         "&amp; Thorstensson, Acta Physiol Scand 1989;136:217. No spread is drawn, because these sources give none here. Where a study's "
-        "tracking weight is above zero the solver is softly pulled towards the dashed angles and forces: there, their closeness is no proof of "
-        "realism. Activations are pulled towards nothing.</p>",
+        "tracking weight is above zero the solver is softly pulled towards the dashed angles and forces: there, their closeness is no "
+        "proof of realism. Activations are pulled towards nothing.</p>",
     ]
     drawn = chosen_gaits(good)
     for row in drawn:

@@ -41,7 +41,7 @@ def of(
         from synthgait.validate import simulations
 
         told = simulations.run(datasets.load(data), where)
-        return told, simulations.as_text(told)
+        return told["curves"], simulations.as_text(told)
     chosen = list(estimators) or [path for path in DEFAULT_ESTIMATORS if path.is_dir()]
     if not chosen:
         raise InputError("no estimator is given; give --estimator FOLDER, or fit one with `synthgait fit gait_parameters`")

@@ -115,9 +115,8 @@ def compare(walked: Trials, cycles: Sequence[Cycle]) -> list[dict[str, Any]]:
                 # an envelope has no unit that activation shares: both become fractions of their largest value
                 largest = mean.max()
                 mean, deviation, ours = mean / largest, deviation / largest, ours / ours.max()
-                delayed = float(
-                    np.corrcoef(ours, _later(mean, ELECTROMECHANICAL_DELAY_S / _mean_over_people(cycles, limits, "stride_time_s")))[0, 1]
-                )
+                stride_time = _mean_over_people(cycles, limits, "stride_time_s")
+                delayed = _alike(ours, _later(mean, ELECTROMECHANICAL_DELAY_S / stride_time))
             miss = (ours - mean)[inside]
             rows.append(
                 {
@@ -125,7 +124,7 @@ def compare(walked: Trials, cycles: Sequence[Cycle]) -> list[dict[str, Any]]:
                     "speed_class": speed_class,
                     "fraction_within_1sd": float(np.mean(np.abs(miss) <= deviation[inside])),
                     "rmse": float(np.sqrt(np.mean(miss**2))),
-                    "correlation": float(np.corrcoef(ours[inside], mean[inside])[0, 1]),
+                    "correlation": _alike(ours[inside], mean[inside]),
                     "correlation_delayed": delayed,
                     "unit": "rad" if quantity in ANGLES else "body weights" if quantity in FORCES else "fraction of maximum",
                     "n_people": len(values),
@@ -145,6 +144,11 @@ def _mean_over_people(cycles: Sequence[Cycle], limits: tuple[float, float], attr
         if limits[0] <= cycle.walking_speed_mps < limits[1]:
             by_person.setdefault(cycle.subject_id, []).append(getattr(cycle, attribute))
     return float(np.mean([np.mean(v) for v in by_person.values()])) if by_person else np.nan
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> float | None:
+    """Correlation of two curves, None where one of them is flat."""
+    return float(np.corrcoef(one, other)[0, 1]) if np.ptp(one) > 0 and np.ptp(other) > 0 else None
 
 
 def _later(curve: np.ndarray, phase: float) -> np.ndarray:
@@ -225,9 +229,9 @@ def as_text(told: dict[str, Any]) -> str:
                 f"{np.rad2deg(row.rmse):.1f} deg" if row.unit == "rad" else f"{row.rmse:.3f} {'BW' if row.unit == 'body weights' else ''}"
             )
             band = f"{row.fraction_within_1sd:11.0%}{'*' if row.sd_from != row.speed_class else ' '}"
-            lines.append(
-                f"{row.quantity:34}{row.speed_class:8}{band}{rmse:>16}{row.correlation:7.2f}{row.n_people:8d}{row.n_simulated:11d}"
-            )
+            delayed = "" if np.isnan(row.correlation_delayed) else f"{row.correlation_delayed:.2f}"
+            counts = f"{row.n_people:8d}{row.n_simulated:11d}"
+            lines.append(f"{row.quantity:34}{row.speed_class:8}{band}{rmse:>16}{row.correlation:7.2f}{delayed:>9}{counts}")
         lines.append(f"r, EMG: with the EMG {1000 * ELECTROMECHANICAL_DELAY_S:.0f} ms later, from EMG to force")
         lines.append("* fewer than three people at this speed: the deviation is that of the normal class")
     lines.append("")

@@ -285,7 +285,7 @@ class StrideGenerator(ABC):
             array *= np.float32(RESOLUTION[group])
         strides.events = gait_events(strides)
         strides.kind = "synthetic"
-        strides.attributes = {"name": f"synthetic gait ({self.method})"}
+        strides.attributes = {"name": f"synthetic gait ({self.method})", "license": "CC-BY-4.0"}
         return strides
 
     def _draw(

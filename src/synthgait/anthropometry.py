@@ -58,10 +58,10 @@ _ANKLE_AXIS: Vector3 = tuple(np.array([-0.10502, -0.17402, 0.97913]) / np.linalg
 # Sphere centres in the foot frame (right side) and radius: heel and metatarsals after the spheres of
 # Falisse et al. (J R Soc Interface 2019;16:20190402), the toe at the tip of the big toe.
 _CONTACTS: dict[str, tuple[Vector3, float]] = {
-    "heel": ((0.0019, -0.01, -0.0038), 0.032),
+    "heel": ((0.0019, -0.015, -0.0038), 0.032),
     "metatarsal_1": ((0.148, -0.01, -0.0287), 0.032),
     "metatarsal_5": ((0.133, -0.01, 0.0516), 0.032),
-    "toe": ((0.215, -0.01, -0.02), 0.032),
+    "toe": ((0.215, 0.004, -0.02), 0.032),
 }
 #: Hip joint centre to floor of the generic model, standing.
 REFERENCE_LEG_LENGTH_M = (0.4096 - 0.003535) + 0.4 + (0.04195 + 0.01 + 0.032)
@@ -348,7 +348,7 @@ def foot_contacts(side: str, scales: _Scales, mass: float) -> list[Contact]:
             static_friction=0.8,
             dynamic_friction=0.8,
             viscous_friction=0.5,
-            transition_velocity_mps=0.05,
+            transition_velocity_mps=0.06,
         )
         for name, (location, radius) in _CONTACTS.items()
     ]

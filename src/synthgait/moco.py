@@ -25,7 +25,14 @@ from synthgait.certify import OpenSimBody
 from synthgait.conventions import mirror_name, mirror_sign
 from synthgait.errors import InputError
 from synthgait.musculoskeletal import MusculoskeletalModel, hip_to_ankle_m
-from synthgait.simulate.normative import periodic_derivative, reference_angle, stride_time_bounds_s, typical_stride_time_s
+from synthgait.simulate.normative import (
+    froude_speed,
+    periodic_derivative,
+    pull_weights,
+    reference_angle,
+    stride_time_bounds_s,
+    typical_stride_time_s,
+)
 from synthgait.simulate.task import COST_SHARES, WalkingSolution, WalkingTask
 from synthgait.simulate.workers import Side, SideDied, SideError
 
@@ -206,7 +213,6 @@ class _Walk:
                 goal.setWeightForControl(path, 0.0)
             add(goal, weight[name] / len(chosen) if chosen else 0.0)
         squares = {f"{path}/activation": weight["activation"] / muscles for path in self.muscle_path}
-        squares[f"{self.coordinate_path['pelvis_tilt']}/value"] = 0.2 * weight["trunk"]
         if "pelvis_tz" in self.coordinate_path:
             squares[f"{self.coordinate_path['pelvis_tz']}/value"] = 1e-3
         goal = opensim.MocoSumSquaredStateGoal("squares")
@@ -232,14 +238,16 @@ class _Walk:
             goal.setOutputPath(f"{self.coordinate_path[name]}|acceleration")
             goal.setExponent(2)
             add(goal, weight["acceleration"] / 400.0 / len(rotations))
-        legs = [n for n in self.coordinate_path if n.startswith(("hip", "knee", "ankle"))]
-        tracked = {name: (3.0 if "knee" in name else 1.0) * weight["tracking"] / len(legs) for name in legs}
-        tracked |= {pelvis: weight["trunk"] for pelvis in ("pelvis_list", "pelvis_rotation") if pelvis in self.coordinate_path}
+        tracked = {name: share * weight["tracking"] for name, share in pull_weights(list(self.coordinate_path)).items()}
         tracked = {name: w for name, w in tracked.items() if w > 0}
         if tracked:
             goal = opensim.MocoStateTrackingGoal("tracking")
             goal.setReference(
-                self._table(tracked, lambda name, t: reference_angle(name, t / reference_stride_time_s), reference_stride_time_s)
+                self._table(
+                    tracked,
+                    lambda name, t: reference_angle(name, froude_speed(self.model, self.task), t / reference_stride_time_s),
+                    reference_stride_time_s,
+                )
             )
             goal.setPattern("|".join(f"{self.coordinate_path[n]}/value" for n in tracked))
             for name, w in tracked.items():
@@ -285,7 +293,7 @@ class _Walk:
         names = list(self.coordinate_path)
         stride_time = float(np.clip(typical_stride_time_s(self.model, self.task), *stride_time_bounds_s(self.model, self.task)))
         k, m = 2 * self.task.intervals, len(self.muscle_path)
-        q = np.stack([reference_angle(name, np.arange(k) / k) for name in names], axis=1)
+        q = np.stack([reference_angle(name, froude_speed(self.model, self.task), np.arange(k) / k) for name in names], axis=1)
         flat = np.zeros((k, m))
         a, tendon, control = flat + 0.05, flat + 0.1, np.zeros((k, len(self.motor_path)))
         points = self.body.evaluate(q, 0.0 * q, a, tendon, flat, control)["contact_point"]

@@ -126,11 +126,29 @@ class TaskChange(_Change):
     parameter: TaskParameter
 
 
+class HabitChange(_Change):
+    """A change of the textbook angles that the walker is pulled to, as patients' published curves differ from
+    healthy ones, in rad; or of the affected side's share of the cycle in stance, at the expense of the other's.
+    """
+
+    angles: tuple[Literal[(*LEG_COORDINATES, "pelvis_tilt", "pelvis_list", "pelvis_rotation")], ...] = ()  # type: ignore[valid-type]
+    phase: Literal["stance_fraction"] | None = None
+    side: Literal["affected", "unaffected", "both"] = "affected"
+
+    @model_validator(mode="after")
+    def _something(self) -> HabitChange:
+        if bool(self.angles) == (self.phase is not None):
+            raise ValueError("give either angles or phase")
+        if self.phase is not None and self.shift_at_severity_1 is None:
+            raise ValueError("a stance_fraction needs shift_at_severity_1")
+        return self
+
+
 class Pathology(_Strict):
     """One table of ``simulations/pathologies``.
 
     ``sides`` are the affected sides that occur, ``age_years`` the ages a study may draw, ``changes``
-    those of the body and ``task`` those of the walking task.
+    those of the body, ``task`` those of the walking task and ``habits`` those of the curves it is pulled to.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -140,6 +158,7 @@ class Pathology(_Strict):
     age_years: tuple[float, float]
     changes: tuple[MuscleChange | PassiveChange | AlignmentChange, ...] = ()
     task: tuple[TaskChange, ...] = ()
+    habits: tuple[HabitChange, ...] = ()
 
 
 def load(path: str | Path) -> Pathology:
@@ -199,7 +218,19 @@ def apply_to_task(task: WalkingTask, subject: Subject) -> WalkingTask:
         return task
     for change in get(subject.pathology).task:
         task = replace(task, **{str(change.parameter): change.changed(getattr(task, change.parameter), subject.severity)})  # type: ignore[arg-type]
-    return task
+    curves = {name: (factor, shift) for name, factor, shift in task.habits}
+    for habit in get(subject.pathology).habits:
+        sides = list(_sides(habit.side, subject.affected_side))
+        if habit.phase is not None and len(sides) == 1:
+            later = habit.changed(0.0, subject.severity) * (1.0 if sides == ["r"] else -1.0)
+            task = replace(task, left_contact_phase=task.left_contact_phase + later)
+        for name in dict.fromkeys(n if n.startswith("pelvis") else f"{n}_{side}" for n in habit.angles for side in sides):
+            factor, shift = curves.get(name, (1.0, 0.0))
+            if habit.factor_at_severity_1 is not None:
+                curves[name] = (habit.changed(factor, subject.severity), shift)
+            else:
+                curves[name] = (factor, habit.changed(shift, subject.severity))
+    return replace(task, habits=tuple((name, factor, shift) for name, (factor, shift) in curves.items()))
 
 
 def _sides(side: str, affected_side: str) -> Iterable[str]:

@@ -62,10 +62,11 @@ class TaskRanges(_Strict):
     lumbar_weight: float | Range = 1.0
     tracking_weight: float | Range = 1.0
     trunk_weight: float | Range = 1.0
-    trunk_lean_rad: float | Range = 0.14
+    trunk_lean_rad: float | Range = 0.10
     #: for a height of 1.75 m; goes with the person's
-    minimum_step_width_m: float | Range = 0.10
+    minimum_step_width_m: float | Range = 0.07
     contact_stiffness_factor: float | Range = 1.0
+    slope: float | Range = 0.0
 
     def draw(self, rng: np.random.Generator) -> dict[str, float]:
         """One value of each, uniform in its range."""
@@ -174,7 +175,7 @@ class PlannedTrial:
         """The trial's columns: who, and what was asked (``condition_*``; NaN where the walker chose)."""
         subject = self.subject.as_dict()
         subject.pop("extra")
-        asked = {k: v for k, v in self.task.as_dict().items() if k not in ("intervals", "stride_time_bounds_s")}
+        asked = {k: v for k, v in self.task.as_dict().items() if k not in ("intervals", "stride_time_bounds_s", "habits")}
         asked["symmetric"] = float(self.task.symmetric)
         asked |= {"cadence_factor": self.cadence_factor, "contact_stiffness_factor": self.contact_stiffness_factor}
         conditions = {CONDITION_PREFIX + name: np.nan if value is None else float(value) for name, value in asked.items()}

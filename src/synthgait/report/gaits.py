@@ -172,6 +172,8 @@ def gait_curves(trials: Trials, row: int) -> Figure:
     textbook curves dashed; short marks on the upper edge show where each foot leaves the floor.
     """
     percent = 100 * np.arange(SAMPLES_PER_STRIDE + 1) / SAMPLES_PER_STRIDE
+    table = trials.table.iloc[row]
+    froude_speed = float(table["walking_speed_mps"]) / np.sqrt(GRAVITY_MPS2 * float(table["leg_length_m"]))
     with drawing(6.6) as figure:
         grid = figure.subplots(5, 2)
         angle_axes, force_axes = grid.flat[:6], (grid[3, 0], grid[3, 1], grid[4, 0])
@@ -180,12 +182,10 @@ def gait_curves(trials: Trials, row: int) -> Figure:
             for side in SIDES if sided else ("r",):
                 curve = from_own_contact(trials, row, trials.channel(f"{name}_{side}" if sided else name)[row], side)
                 axes.plot(percent, np.rad2deg(_closed(curve)), **(_LINES[side] if sided else {"color": INK}))
-            textbook = reference_angle(f"{name}_r" if sided else name, percent / 100)
+            textbook = reference_angle(f"{name}_r" if sided else name, froude_speed, percent / 100)
             axes.plot(percent, np.rad2deg(textbook), color=GREY, linewidth=1.0, linestyle=(0, (3, 2)))
             axes.set_title(f"{title}, °")
-        table = trials.table.iloc[row]
-        froude_speed = float(table["walking_speed_mps"]) / np.sqrt(GRAVITY_MPS2 * float(table["leg_length_m"]))
-        textbook = reference_ground_reaction(froude_speed, percent / 100) * np.array([1, 1, -1])
+        textbook = reference_ground_reaction(froude_speed, percent / 100)[:, :3] * np.array([1, 1, -1])
         for axes, (component, title) in zip(force_axes, FORCE_PANELS, strict=True):
             for side in SIDES:
                 axes.plot(percent, _closed(ground_reaction_bw(trials, row, side)[:, component]), **_LINES[side])

@@ -4,8 +4,9 @@ In: CasADi functions and what tells them apart. Out: the same functions from a s
 user's cache, or None. A compiled function gives the same bits as the interpreted one (no contraction of
 floating point, no other instruction set), only several times sooner, so it does not matter who used which.
 
-The library is built once per machine and version of the equations, in about two minutes and 2 GB, which
-pays from about sixty gaits on: ``build`` is called by those who are going to solve that many.
+The libraries, one for each function, are built once per machine and version of the equations, in about two
+minutes of one core, which pays from about sixty gaits on: ``build`` is called by those who are going to
+solve that many.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 
 import casadi as ca
@@ -24,7 +25,7 @@ import numpy as np
 
 _FLAGS = ("-O1", "-fPIC", "-shared", "-ffp-contract=off", "-fno-builtin")
 #: Modules whose text makes the functions.
-_SOURCES = ("conventions.py", "simulate/dynamics.py", "simulate/problem.py", "simulate/task.py")
+_SOURCES = ("conventions.py", "simulate/dynamics.py", "simulate/normative.py", "simulate/problem.py", "simulate/task.py")
 
 
 def cache_folder() -> Path:
@@ -34,40 +35,45 @@ def cache_folder() -> Path:
 
 
 def library(structure: object) -> Path:
-    """Where the library of a body structure lies or would lie: named after all that its code depends on."""
-    digest = hashlib.sha256(repr((structure, ca.CasadiMeta.version(), _FLAGS)).encode())
+    """The folder of the libraries of a body structure, there or not: named after all that their code depends on."""
+    digest = hashlib.sha256(repr((structure, metadata.version("casadi"), _FLAGS)).encode())
     for name in _SOURCES:
         digest.update(resources.files("synthgait").joinpath(name).read_bytes())
-    return cache_folder() / f"walk_{digest.hexdigest()[:24]}.so"
+    return cache_folder() / f"walk_{digest.hexdigest()[:24]}"
 
 
-def load(functions: Sequence[ca.Function], path: Path) -> list[ca.Function] | None:
-    """The compiled twins of the functions; None where there is no library or it does not give the same bits."""
-    if not path.exists():
+def load(functions: Sequence[ca.Function], folder: Path) -> list[ca.Function] | None:
+    """The compiled twins of the functions; None where one has no library or does not give the same bits."""
+    if not all(_file(function, folder).exists() for function in functions):
         return None
     try:
-        twins = [ca.external(function.name(), str(path)) for function in functions]
+        twins = [ca.external(function.name(), str(_file(function, folder))) for function in functions]
     except RuntimeError:
         return None
     return twins if all(map(_equal, functions, twins)) else None
 
 
-def build(functions: Sequence[ca.Function], path: Path) -> bool:
-    """Compile the functions into the library unless it is there. False where there is no compiler or it fails."""
+def build(functions: Sequence[ca.Function], folder: Path) -> bool:
+    """Compile the functions that have no library yet. False where there is no compiler or it fails."""
     compiler = shutil.which("cc") or shutil.which("gcc")
-    if path.exists() or compiler is None:
-        return path.exists()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        generator = ca.CodeGenerator("walk.c")
-        for function in functions:
+    if compiler is None:
+        return False
+    folder.mkdir(parents=True, exist_ok=True)
+    for function in functions:
+        target = _file(function, folder)
+        if target.exists():
+            continue
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            generator = ca.CodeGenerator(function.name())
             generator.add(function)
-        generator.generate(folder + os.sep)
-        made = Path(folder) / "walk.so"
-        done = subprocess.run([compiler, *_FLAGS, str(Path(folder) / "walk.c"), "-o", str(made)], capture_output=True)
-        if done.returncode == 0:
-            os.replace(made, path)
-    return path.exists()
+            source, made = generator.generate(scratch + os.sep), Path(scratch) / target.name
+            if subprocess.run([compiler, *_FLAGS, source, "-o", str(made)], capture_output=True).returncode == 0:
+                os.replace(made, target)
+    return load(functions, folder) is not None
+
+
+def _file(function: ca.Function, folder: Path) -> Path:
+    return folder / f"{function.name()}.so"
 
 
 def _equal(one: ca.Function, other: ca.Function) -> bool:

@@ -13,8 +13,9 @@ stride time, and each block is the sum of small ones: rigid bodies, contacts, on
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 
 import casadi as ca
@@ -25,10 +26,13 @@ from synthgait.conventions import GRAVITY_MPS2, mirror_name, mirror_sign
 from synthgait.musculoskeletal import MusculoskeletalModel
 from synthgait.simulate import compiled
 from synthgait.simulate import dynamics as dyn
+from synthgait.simulate.normative import activity_weights, pull_weights
 from synthgait.simulate.task import COST_SHARES
 
 #: Node variables and the unit each is measured in inside the programme.
 SCALES = {"q": 0.5, "v": 5.0, "a": 50.0, "act": 0.3, "exc": 0.3, "ten": 0.3, "rate": 5.0, "lum": 0.2}
+#: Operations after which the pieces of a node's Hessian go into another function.
+_LARGE = 40_000
 #: Task parameters, in order.
 TASK = (
     "walking_speed_mps",
@@ -117,8 +121,8 @@ class WalkingProblem:
         self.layout = Layout.of(template)
         self.model, self._p, self.parameter_names = dyn.symbolic(template)
         self._task = SX.sym("task", len(TASK))
-        # reference angles, then reference ground reaction in body weights (x, y, z of the right, of the left)
-        self._reference = SX.sym("ref", len(template.coordinates) + 6)
+        # reference angles, ground reaction in body weights (x, y, z, heel of the right, of the left), activation, rise
+        self._reference = SX.sym("ref", len(template.coordinates) + 8 + len(template.muscles) + 1)
         self._z = SX.sym("z", self.layout.size)
         self.fraction = 0.5 if symmetric else 1.0
         self._build_node()
@@ -164,12 +168,21 @@ class WalkingProblem:
         lam_gap, mu, sigma = SX.sym("lam_gap", len(gaps)), SX.sym("mu", rates.numel()), SX.sym("sigma")
         pieces = [ca.dot(weights, term) / self.force_unit for term in (rigid, *ground, -other)]
         pieces += [*muscles.lagrangian, *(sigma * part for part in costs), ca.dot(mu, rates), ca.dot(lam_gap, ca.vertcat(*gaps))]
-        hessian = SX(self.layout.size, self.layout.size)
-        for piece in pieces:
-            hessian = hessian + self._local_hessian(piece)
         multipliers = [sigma, ca.vertcat(weights, muscles.multipliers, lam_gap), mu]
-        border = ca.gradient(ca.dot(mu, rates), self._z)
-        self.node_hessian = ca.Function("node_hessian", [*arguments, *multipliers], [ca.triu(hessian), border])
+        self.node_hessians = self._hessians(pieces, [*arguments, *multipliers])
+        self.node_border = ca.Function("node_border", [*arguments, *multipliers], [ca.gradient(ca.dot(mu, rates), self._z)])
+
+    def _hessians(self, pieces: list[SX], arguments: list[SX]) -> list[ca.Function]:
+        """Functions whose upper triangles add up to the Hessian, of some ten thousand operations each: compilers
+        need much more memory for one large function than for its parts."""
+        functions: list[ca.Function] = []
+        hessian = SX(self.layout.size, self.layout.size)
+        for i, piece in enumerate(pieces):
+            hessian = hessian + self._local_hessian(piece)
+            if i + 1 == len(pieces) or ca.n_nodes(hessian) > _LARGE:
+                functions.append(ca.Function(f"node_hessian_{len(functions)}", arguments, [ca.triu(hessian)]))
+                hessian = SX(self.layout.size, self.layout.size)
+        return functions
 
     # -- compiled nodes ----------------------------------------------------------------------------
 
@@ -183,11 +196,11 @@ class WalkingProblem:
         return self.compiled or compiled.build(self._node_functions(), self.library)
 
     def _node_functions(self) -> list[ca.Function]:
-        return [self.node, self.node_jacobian, self.node_gradient, self.node_hessian]
+        return [self.node, self.node_jacobian, self.node_gradient, self.node_border, *self.node_hessians]
 
     def _take(self, functions: list[ca.Function] | None) -> bool:
         if functions is not None:
-            self.node, self.node_jacobian, self.node_gradient, self.node_hessian = functions
+            self.node, self.node_jacobian, self.node_gradient, self.node_border, *self.node_hessians = functions
         return functions is not None
 
     def _contacts(self, motion: dyn.Kinematics) -> tuple[list[SX], list[SX], dict[str, tuple[SX, SX]]]:
@@ -274,31 +287,37 @@ class WalkingProblem:
         weight = dict(zip(TASK, ca.vertsplit(self._task), strict=True))
         names = list(self.template.coordinates)
         joints = [i for i, n in enumerate(names) if not n.startswith("pelvis_t") or n == "pelvis_tilt"]
-        tracked = [i for i, n in enumerate(names) if n.startswith(("hip", "knee", "ankle"))]
+        pull = {names.index(name): share for name, share in pull_weights(names).items()}
+        starts = np.cumsum([0, len(names), 8, len(self.template.muscles), 1]).tolist()
+        angles, ground, activity, rise = ca.vertsplit(self._reference, starts)
+        muscles = [m.name for m in self.template.muscles]
+        contract = {muscles.index(name): share for name, share in activity_weights(muscles).items()}
         terms = {
             "excitation": ca.sumsqr(exc) / exc.numel(),
             "activation": ca.sumsqr(act) / act.numel(),
             "acceleration": sum((a[i] / 20.0) ** 2 for i in joints) / len(joints),
             "lumbar": ca.sumsqr(lum) / max(lum.numel(), 1),
-            # the knee's loading response is what an effort-optimal gait gives up first
-            "tracking": sum((3.0 if "knee" in names[i] else 1.0) * (q[i] - self._reference[i]) ** 2 for i in tracked) / len(tracked),
+            "tracking": sum(share * (q[i] - angles[i]) ** 2 for i, share in pull.items()),
         }
         # The trunk's lean, sideways lean and turn against the world: gaze and balance keep it upright.
         trunk = (q[names.index("pelvis_tilt")] + q[names.index("lumbar_extension")] + weight["trunk_lean_rad"]) ** 2
-        trunk = trunk + 0.2 * q[names.index("pelvis_tilt")] ** 2
         for pelvis, lumbar in (("pelvis_list", "lumbar_bending"), ("pelvis_rotation", "lumbar_rotation")):
             if lumbar in names:
                 trunk = trunk + (q[names.index(pelvis)] + q[names.index(lumbar)]) ** 2
-                trunk = trunk + (q[names.index(pelvis)] - self._reference[names.index(pelvis)]) ** 2
         terms["trunk"] = trunk
         parts = [COST_SHARES[name] * weight[f"{name}_weight"] * term for name, term in terms.items()]
         if "pelvis_tz" in names:
             parts.append(1e-3 * q[names.index("pelvis_tz")] ** 2)
-        wanted = ca.reshape(self._reference[len(names) :], 3, 2)
+        lift = self._part("v")[names.index("pelvis_ty")] - rise
+        parts.append(COST_SHARES["rise"] * weight["tracking_weight"] * lift**2)
+        unlike = sum(share * (act[i] - activity[i]) ** 2 for i, share in contract.items())
+        parts.append(COST_SHARES["activity"] * weight["tracking_weight"] * unlike)
+        wanted = ca.reshape(ground, 4, 2)
         for side, column in (("r", 0), ("l", 1)):
-            total = sum(f for f, c in zip(forces, self.model.contacts, strict=True) if c.name.endswith(f"_{side}"))
-            miss = total / self.force_unit - wanted[:, column]
-            parts.append(COST_SHARES["ground"] * weight["tracking_weight"] * (miss[1] ** 2 + 2 * miss[0] ** 2 + 2 * miss[2] ** 2))
+            of = {c.name: f / self.force_unit for f, c in zip(forces, self.model.contacts, strict=True) if c.name.endswith(f"_{side}")}
+            miss = ca.vertcat(sum(of.values()), of[f"heel_{side}"][1]) - wanted[:, column]
+            # forward and lateral forces are small beside the vertical one, and so is what people differ in
+            parts.append(COST_SHARES["ground"] * weight["tracking_weight"] * ca.dot(ca.DM([4.0, 1.0, 15.0, 1.0]), miss**2))
         return parts
 
     # -- all nodes --------------------------------------------------------------------------------
@@ -351,15 +370,17 @@ class WalkingProblem:
         first = lam_d[:, 0] + lam_d[back, k - 1] * closing_sign[back]
         total = ca.horzcat(first, lam_d[:, 1:] + lam_d[:, :-1]) if k > 1 else first
         mu = -step * total / unit
-        blocks, border = self.node_hessian.map(k)(*arguments, ca.repmat(sigma / k, 1, k), lam_c, mu * time)
-        hessian = self._assemble_hessian(blocks, border / time)  # the Lagrangian is linear in the stride time
+        arguments += [ca.repmat(sigma / k, 1, k), lam_c, mu * time]
+        blocks = reduce(operator.add, [part.map(k)(*arguments) for part in self.node_hessians])
+        hessian = self._assemble_hessian(blocks, self.node_border.map(k)(*arguments) / time)  # the Lagrangian is linear in the stride time
         self._hessian = ca.Function("nlp_hess_l", [x, p, sigma, lam], [hessian], ["x", "p", "lam_f", "lam_g"], ["triu_hess_gamma_x_x"])
         self.nlp = {"x": x, "p": p, "f": f, "g": g}
 
     def _assemble_hessian(self, blocks: MX, border: MX) -> MX:
         k, n = self.intervals, self.layout.size
-        rows, columns = (np.array(v) for v in self.node_hessian.sparsity_out(0).get_triplet())
-        border_rows = np.array(self.node_hessian.sparsity_out(1).row())
+        pattern = reduce(ca.Sparsity.unite, [part.sparsity_out(0) for part in self.node_hessians])
+        rows, columns = (np.array(v) for v in pattern.get_triplet())
+        border_rows = np.array(self.node_border.sparsity_out(0).row())
         all_rows = [rows + n * i for i in range(k)] + [border_rows + n * i for i in range(k)]
         all_columns = [columns + n * i for i in range(k)] + [np.full(len(border_rows), n * k)] * k
         values = ca.vertcat(_nonzeros(blocks), _nonzeros(border))

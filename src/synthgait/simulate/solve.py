@@ -19,9 +19,12 @@ from synthgait.conventions import GRAVITY_MPS2, mirror_name
 from synthgait.errors import InputError
 from synthgait.musculoskeletal import MusculoskeletalModel, hip_to_ankle_m, map_numbers, parameters
 from synthgait.simulate.normative import (
+    froude_speed,
     periodic_derivative,
+    reference_activation,
     reference_angle,
     reference_ground_reaction,
+    reference_rise_mps,
     stride_time_bounds_s,
     typical_stride_time_s,
 )
@@ -29,7 +32,7 @@ from synthgait.simulate.problem import TASK, Layout, WalkingProblem
 from synthgait.simulate.task import WalkingSolution, WalkingTask
 
 _IPOPT = {
-    "max_iter": 350,
+    "max_iter": 250,
     "tol": 1e-4,
     "constr_viol_tol": 1e-7,
     "dual_inf_tol": 1e-2,
@@ -47,7 +50,7 @@ _IPOPT = {
 # in the second attempt. Seven trials of a study took 18-46 iterations that way; the last attempt is that
 # of a cold start.
 _NEAR = {"mu_max": 1e-3, "bound_push": 1e-4, "bound_frac": 1e-4}
-_ATTEMPTS: tuple[dict[str, float], ...] = ({**_NEAR, "mu_min": 1e-5, "max_iter": 80}, {**_NEAR, "max_iter": 150}, {})
+_ATTEMPTS: tuple[dict[str, float], ...] = ({**_NEAR, "mu_min": 1e-5, "max_iter": 80}, {**_NEAR, "max_iter": 110}, {})
 
 
 def _structure(model: MusculoskeletalModel) -> MusculoskeletalModel:
@@ -67,7 +70,9 @@ def _solver(structure: MusculoskeletalModel, intervals: int, symmetric: bool, at
     problem = _problem(structure, intervals, symmetric)
     ipopt = _IPOPT | _ATTEMPTS[attempt] | dict(options)
     derivatives = {"grad_f": problem._gradient, "jac_g": problem._jacobian, "hess_lag": problem._hessian}
-    settings: dict[str, Any] = {**derivatives, "ipopt": ipopt, "print_time": False, "error_on_fail": False}
+    # compiled functions have no derivatives but those given
+    lean = {"print_time": False, "error_on_fail": False, "calc_lam_p": False, "no_nlp_grad": True}
+    settings: dict[str, Any] = {**derivatives, "ipopt": ipopt, **lean}
     programme: Any = problem.nlp
     return ca.nlpsol("walk", "ipopt", programme, settings)
 
@@ -145,7 +150,7 @@ def solve_walking(
 
 def compile_walking(model: MusculoskeletalModel) -> bool:
     """Compile the equations of bodies of this structure into the user's cache, unless they are there: two
-    minutes once, then a third off every solve. Results are the same bits. False without a C compiler.
+    minutes once, then two fifths off every solve. Results are the same bits. False without a C compiler.
     """
     return _problem(_structure(model), 2, False).compile()
 
@@ -158,11 +163,18 @@ def bundled_walk(model: MusculoskeletalModel) -> WalkingSolution | None:
 
 
 def _reference(model: MusculoskeletalModel, task: WalkingTask, phases: np.ndarray) -> np.ndarray:
-    """Reference angles and ground reaction of every node, (D + 6, K)."""
-    angles = [reference_angle(c, phases) for c in model.coordinates]
-    speed = task.walking_speed_mps / np.sqrt(GRAVITY_MPS2 * 1.1 * hip_to_ankle_m(model))
-    right, left = (reference_ground_reaction(speed, phases + shift).T for shift in (0.0, 0.5))
-    return np.vstack([*angles, right, left * np.array([[1.0], [1.0], [-1.0]])])
+    """Reference angles, ground reaction, activation and rise of every node, (D + 9 + M, K)."""
+    speed = froude_speed(model, task)
+    at, habits = task.left_contact_phase, {name: change for name, *change in task.habits}
+    angles = []
+    for name in model.coordinates:
+        factor, shift = habits.get(name, (1.0, 0.0))
+        angles.append(factor * reference_angle(name, speed, phases, at) + shift)
+    ground = [reference_ground_reaction(speed, phases, left, at).T for left in (False, True)]
+    activity = [reference_activation(m.name, speed, phases, at) for m in model.muscles]
+    rise = reference_rise_mps(task.walking_speed_mps, speed, task.stride_time_s or typical_stride_time_s(model, task), phases, at)
+    silent = np.zeros(len(phases))
+    return np.vstack([*angles, *ground, *(silent if a is None else a for a in activity), rise])
 
 
 def _is_symmetric(model: MusculoskeletalModel) -> bool:

@@ -33,6 +33,8 @@ from synthgait.simulate.workers import SideDied, call, close_all
 from synthgait.studies import PlannedTrial, Study
 from synthgait.trials import Trials
 
+#: Gaits from which on compiling the equations (two minutes, where they are not yet) is repaid.
+_WORTH_COMPILING = 60
 #: Status pages of dask are for this machine only.
 _LOOPBACK = {"dashboard_address": "127.0.0.1:0", "worker_dashboard_address": "127.0.0.1:0"}
 
@@ -88,6 +90,8 @@ def run(
     bar = tqdm(total=len(plan), initial=len(settled), desc=f"simulate {study.name}", unit="gait", disable=not progress)
     try:
         if waiting:
+            if steps is None and scheduler is None and len(waiting) >= _WORTH_COMPILING:
+                call("casadi", "synthgait.simulate.solve:compile_walking", waiting[0][1].model())
             with _executor(workers, scheduler) as (submit, finished, capacity):
                 _run_waiting(plan, settled, out, steps or Steps(), submit, finished, capacity, bar)
     finally:

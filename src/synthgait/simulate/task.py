@@ -14,7 +14,17 @@ from typing import Any
 import numpy as np
 
 #: Shares of the cost terms at unit weights, for both engines; times ten for the sake of the solvers' tolerances.
-COST_SHARES = {"excitation": 10.0, "activation": 10.0, "acceleration": 0.05, "lumbar": 1.0, "tracking": 18.0, "ground": 3.0, "trunk": 5.0}
+COST_SHARES = {
+    "excitation": 10.0,
+    "activation": 10.0,
+    "acceleration": 0.05,
+    "lumbar": 1.0,
+    "tracking": 120.0,
+    "ground": 12.0,
+    "activity": 100.0,
+    "rise": 60.0,
+    "trunk": 5.0,
+}
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,10 @@ class WalkingTask:
             trunk's mass lies 7 cm behind the hips (0.14 rad puts it over them).
         slope: ground inclination as rise over run.
         minimum_step_width_m: least lateral distance between the two feet.
+        left_contact_phase: phase of the right cycle at which the textbook's left foot lands; not 0.5 where one
+            leg is spared.
+        habits: (coordinate, factor, shift in rad) of textbook angles that a pathology changes: what the pull
+            points to is factor times the healthy curve plus the shift.
         stride_time_bounds_s: limits of a free stride time; None means 0.75 to 1.6 of the typical one, which
             keeps the walker from the local optima of running steps.
     """
@@ -47,9 +61,11 @@ class WalkingTask:
     lumbar_weight: float = 1.0
     tracking_weight: float = 1.0
     trunk_weight: float = 1.0
-    trunk_lean_rad: float = 0.14
+    trunk_lean_rad: float = 0.10
     slope: float = 0.0
-    minimum_step_width_m: float = 0.10
+    minimum_step_width_m: float = 0.07
+    left_contact_phase: float = 0.5
+    habits: tuple[tuple[str, float, float], ...] = ()
     stride_time_bounds_s: tuple[float, float] | None = None
 
     def as_dict(self) -> dict[str, Any]:

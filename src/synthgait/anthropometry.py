@@ -348,7 +348,7 @@ def foot_contacts(side: str, scales: _Scales, mass: float) -> list[Contact]:
             static_friction=0.8,
             dynamic_friction=0.8,
             viscous_friction=0.5,
-            transition_velocity_mps=0.06,
+            transition_velocity_mps=0.10,
         )
         for name, (location, radius) in _CONTACTS.items()
     ]

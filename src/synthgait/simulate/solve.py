@@ -32,7 +32,7 @@ from synthgait.simulate.problem import TASK, Layout, WalkingProblem
 from synthgait.simulate.task import WalkingSolution, WalkingTask
 
 _IPOPT = {
-    "max_iter": 250,
+    "max_iter": 200,
     "tol": 1e-4,
     "constr_viol_tol": 1e-7,
     "dual_inf_tol": 1e-2,
@@ -50,7 +50,7 @@ _IPOPT = {
 # in the second attempt. Seven trials of a study took 18-46 iterations that way; the last attempt is that
 # of a cold start.
 _NEAR = {"mu_max": 1e-3, "bound_push": 1e-4, "bound_frac": 1e-4}
-_ATTEMPTS: tuple[dict[str, float], ...] = ({**_NEAR, "mu_min": 1e-5, "max_iter": 80}, {**_NEAR, "max_iter": 110}, {})
+_ATTEMPTS: tuple[dict[str, float], ...] = ({**_NEAR, "mu_min": 1e-5, "max_iter": 70}, {**_NEAR, "max_iter": 100}, {})
 
 
 def _structure(model: MusculoskeletalModel) -> MusculoskeletalModel:

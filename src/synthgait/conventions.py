@@ -101,6 +101,8 @@ LEG_MUSCLES = (
 )
 MUSCLES = sided(LEG_MUSCLES, "r") + sided(LEG_MUSCLES, "l")
 
+#: From EMG to force of voluntary contractions (Cavanagh & Komi, Eur J Appl Physiol 1979;42:159: 49 to 56 ms).
+ELECTROMECHANICAL_DELAY_S = 0.050
 #: What a surface electrode sees, as weighted by nothing but membership: name -> our muscles.
 EMG_GROUPS: dict[str, tuple[str, ...]] = {
     "tibialis_anterior": ("tibialis_anterior",),

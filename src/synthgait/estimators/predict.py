@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from synthgait.conventions import EMG_GROUPS, IMU_CHANNELS, SAMPLES_PER_STRIDE, SIDES
+from synthgait.conventions import ELECTROMECHANICAL_DELAY_S, EMG_GROUPS, IMU_CHANNELS, SAMPLES_PER_STRIDE, SIDES
 from synthgait.errors import InputError
 from synthgait.estimators import tasks
 from synthgait.estimators.base import ensemble
@@ -57,7 +57,7 @@ def predict(
         double_support_time_s; ``intervals`` name -> (low, high), 90 %; ``strides`` name -> list per
         stride, with ``time_s``; ``sensor``, ``n_strides``, ``repetition`` (0 to 1).
         muscle_activation: ``activation`` and ``activation_sd`` muscle -> (100,), ``emg`` group_side ->
-        (100,), ``vertical_force`` side -> (100,) in body weights.
+        (100,), earlier by the electromechanical delay, ``vertical_force`` side -> (100,) in body weights.
 
     Raises:
         InputError: no such sensor, channels missing, wrong units, no walking in the recording.
@@ -77,7 +77,7 @@ def predict(
     if estimator.task == "gait_parameters":
         result = summarise(*per_stride(out[0], out[1], windows, tasks.sensor_named(name)))
     else:
-        result = muscle_curves(out[2], out[3], reference_side)
+        result = muscle_curves(out[2], out[3], windows.stride_time_s, reference_side)
     return result | {"sensor": name, "n_strides": len(windows), "repetition": float(np.median(windows.score))}
 
 
@@ -200,8 +200,10 @@ def contact_phase(force: np.ndarray) -> float:
     return float((rise - 1 + (0.1 - before) / max(after - before, 1e-9)) / SAMPLES_PER_STRIDE) % 1.0
 
 
-def muscle_curves(curves: np.ndarray, sd: np.ndarray, reference_side: str) -> dict[str, Any]:
-    """Average curves over windows (N, Q, S), each turned so that it starts at the initial contact."""
+def muscle_curves(curves: np.ndarray, sd: np.ndarray, stride_time_s: np.ndarray, reference_side: str) -> dict[str, Any]:
+    """Average curves over windows (N, Q, S), each turned so that it starts at the initial contact. What an
+    electrode sees (``emg``) precedes the activation, which makes force at once, by the electromechanical delay.
+    """
     if reference_side not in ("own", *SIDES):
         raise InputError(f"reference_side is {reference_side!r}; write own, r or l")
     starts = {
@@ -215,8 +217,10 @@ def muscle_curves(curves: np.ndarray, sd: np.ndarray, reference_side: str) -> di
         spread[name] = np.mean([_resampled(c[index], s) for c, s in zip(sd, start, strict=True)], axis=0).clip(0)
     force = {side: mean.pop(f"ground_reaction_y_{side}") for side in SIDES}
     activation = {name: np.clip(curve, 0.0, 1.0) for name, curve in mean.items()}
+    at, sooner = np.arange(SAMPLES_PER_STRIDE), SAMPLES_PER_STRIDE * ELECTROMECHANICAL_DELAY_S / float(np.median(stride_time_s))
+    electric = {name: np.interp(at + sooner, at, curve, period=SAMPLES_PER_STRIDE) for name, curve in activation.items()}
     emg = {
-        f"{group}_{side}": np.mean([activation[f"{muscle}_{side}"] for muscle in muscles], axis=0)
+        f"{group}_{side}": np.mean([electric[f"{muscle}_{side}"] for muscle in muscles], axis=0)
         for group, muscles in EMG_GROUPS.items()
         for side in SIDES
     }

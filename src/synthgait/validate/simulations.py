@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from synthgait import recordings
-from synthgait.conventions import EMG_GROUPS, GRAVITY_MPS2, SAMPLES_PER_STRIDE
+from synthgait.conventions import ELECTROMECHANICAL_DELAY_S, EMG_GROUPS, GRAVITY_MPS2, SAMPLES_PER_STRIDE
 from synthgait.errors import InputError
 from synthgait.recordings import schreiber, schreiber_cycles
 from synthgait.recordings.schreiber_cycles import Cycle
@@ -42,8 +42,6 @@ ANGLES = (
 FORCES = ("ground_reaction_x", "ground_reaction_y", "ground_reaction_z")
 MUSCLES: tuple[str, ...] = ("tibialis_anterior", "soleus", "gastrocnemius_medialis", "vastus_medialis", "rectus_femoris", "semitendinosus")
 MUSCLES += ("biceps_femoris", "gluteus_maximus", "gluteus_medius")
-#: From EMG to force of voluntary contractions (Cavanagh & Komi, Eur J Appl Physiol 1979;42:159: 49 to 56 ms).
-ELECTROMECHANICAL_DELAY_S = 0.050
 _SPEED_WINDOW_MPS, _CADENCE_WINDOW, _ADULT_YEARS = 0.15, 0.10, (18.0, 65.0)
 _LOADED, _FEWEST_PEOPLE = 0.02, 3
 

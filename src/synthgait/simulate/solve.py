@@ -7,6 +7,7 @@ In: a body, a ``WalkingTask`` and, where there is one, the solution of a neighbo
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from importlib import resources
@@ -45,12 +46,21 @@ _IPOPT = {
     "print_level": 0,
     "sb": "yes",
 }
-# Attempts of a warm start, in turn. A barrier that begins high pushes every activation off its bound, so
-# it is capped; one that ends low meets the kink of the friction law, so it has a floor first and none
-# in the second attempt. Seven trials of a study took 18-46 iterations that way; the last attempt is that
-# of a cold start.
-_NEAR = {"mu_max": 1e-3, "bound_push": 1e-4, "bound_frac": 1e-4}
-_ATTEMPTS: tuple[dict[str, float], ...] = ({**_NEAR, "mu_min": 1e-5, "max_iter": 70}, {**_NEAR, "max_iter": 100}, {})
+# How IPOPT starts. A barrier that begins high pushes every activation off its bound, so near a neighbour's
+# walk it is capped.
+_STARTS: dict[str, dict[str, float]] = {
+    "near": {"mu_max": 1e-3, "bound_push": 1e-4, "bound_frac": 1e-4, "mu_min": 1e-5, "max_iter": 70},
+    "cold": {},
+}
+# The floor and the start of each attempt, in turn. Newton steps may circle about the kink where friction
+# begins to slide: a walk on a floor where it begins later leads past it.
+_WARM = (("own", "near"), ("slippery", "near"), ("own", "near"))
+_COLD = (("own", "cold"),)
+
+
+def _slippery(p: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """The parameters with the velocity at which friction begins to slide three times as high."""
+    return np.where([*(name.endswith("transition_velocity_mps") for name in names), *[False] * (len(p) - len(names))], 3.0 * p, p)
 
 
 def _structure(model: MusculoskeletalModel) -> MusculoskeletalModel:
@@ -66,9 +76,9 @@ def _problem(structure: MusculoskeletalModel, intervals: int, symmetric: bool) -
 
 
 @lru_cache(maxsize=8)
-def _solver(structure: MusculoskeletalModel, intervals: int, symmetric: bool, attempt: int, options: tuple = ()) -> ca.Function:
+def _solver(structure: MusculoskeletalModel, intervals: int, symmetric: bool, start: str, options: tuple = ()) -> ca.Function:
     problem = _problem(structure, intervals, symmetric)
-    ipopt = _IPOPT | _ATTEMPTS[attempt] | dict(options)
+    ipopt = _IPOPT | _STARTS[start] | dict(options)
     derivatives = {"grad_f": problem._gradient, "jac_g": problem._jacobian, "hess_lag": problem._hessian}
     # compiled functions have no derivatives but those given
     lean = {"print_time": False, "error_on_fail": False, "calc_lam_p": False, "no_nlp_grad": True}
@@ -116,11 +126,13 @@ def solve_walking(
     low_time, high_time = stride_time_bounds_s(model, task)
     low_g, high_g = _constraint_bounds(problem, task, model)
     ok, iterations = False, 0
-    for attempt in range(len(_ATTEMPTS)) if guess is not None else (len(_ATTEMPTS) - 1,):
-        solver = _solver(structure, intervals, task.symmetric, attempt, tuple(sorted((options or {}).items())))
+    start = x0 = np.append((nodes / layout.scale).ravel(), stride_time)
+    for floor, how in _WARM if guess is not None else _COLD:
+        solver = _solver(structure, intervals, task.symmetric, how, tuple(sorted((options or {}).items())))
+        slippery = floor == "slippery"
         result = solver(
-            x0=np.append((nodes / layout.scale).ravel(), stride_time),
-            p=p,
+            x0=x0,
+            p=_slippery(p, problem.parameter_names) if slippery else p,
             lbx=np.append(lower.ravel(), low_time),
             ubx=np.append(upper.ravel(), high_time),
             lbg=low_g,
@@ -129,8 +141,9 @@ def solve_walking(
         stats = solver.stats()
         iterations += int(stats["iter_count"])
         ok = bool(stats["success"]) and stats["return_status"] == "Solve_Succeeded"
-        if ok:
+        if ok and not slippery:
             break
+        x0 = result["x"] if ok else start
     x = np.array(result["x"]).ravel()
     nodes = x[:-1].reshape(intervals, layout.size) * layout.scale
     return _solution(

@@ -22,8 +22,8 @@ COST_SHARES = {
     "tracking": 120.0,
     "ground": 12.0,
     "activity": 100.0,
-    "rise": 60.0,
-    "trunk": 5.0,
+    "rise": 150.0,
+    "trunk": 300.0,
 }
 
 

@@ -5,6 +5,7 @@ In: the question, data and models. Out: plain figures with stable keys, and a ta
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,13 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from synthgait import datasets
+from synthgait import bundled, datasets
 from synthgait import recordings as real
 from synthgait.errors import InputError
 from synthgait.estimators import GaitEstimator
 
 QUESTIONS = ("recordings", "simulations", "generator")
 BENCHES = ("simulate", "generate")
-DEFAULT_ESTIMATORS = (Path("runs/gait_parameters"), Path("runs/muscle_activation"))
 
 
 def of(
@@ -42,14 +42,27 @@ def of(
 
         told = simulations.run(datasets.load(data), where)
         return told["curves"], simulations.as_text(told)
-    chosen = list(estimators) or [path for path in DEFAULT_ESTIMATORS if path.is_dir()]
-    if not chosen:
-        raise InputError("no estimator is given; give --estimator FOLDER, or fit one with `synthgait fit gait_parameters`")
-    table = pairs([GaitEstimator.load(path) for path in chosen], where)
+    table = pairs(_loaded(estimators), where)
     from synthgait.validate import run
 
     result = run.rows(table)
     return result, run.as_text(result)
+
+
+def _loaded(folders: Sequence[Path]) -> list[GaitEstimator]:
+    """The estimators of these folders, or the bundled ones, and then says so. Raises InputError where there are none."""
+    chosen = list(folders)
+    if not chosen:
+        chosen = list(bundled.estimators().values())
+        if not chosen:
+            raise InputError("no fitted estimator comes with this installation; fit one (`synthgait fit all`) and give --estimator FOLDER")
+        say(f"No --estimator is given, so the bundled ones are validated: {', '.join(path.name for path in chosen)}.")
+    return [GaitEstimator.load(path) for path in chosen]
+
+
+def say(sentence: str) -> None:
+    """A sentence beside progress bars, on stderr, so that figures asked for on the screen stay JSON."""
+    tqdm.write(sentence, file=sys.stderr)
 
 
 def pairs(estimators: Sequence[GaitEstimator], where: Path) -> pd.DataFrame:
@@ -58,7 +71,7 @@ def pairs(estimators: Sequence[GaitEstimator], where: Path) -> pd.DataFrame:
 
     available, missing = peers.available()
     for sentence in missing:
-        tqdm.write(sentence)
+        say(sentence)
     recordings = real.load(where)
     parts = [
         run.pairs(recordings, estimator, peers=() if i else available, floors=() if i else run.FLOORS)

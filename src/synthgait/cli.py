@@ -196,12 +196,13 @@ def validate(
     recordings: Annotated[Path | None, typer.Option(help="Folder of datasets.")] = None,
     estimator: Annotated[list[Path] | None, typer.Option(help="Folders of fitted estimators; by default the bundled ones.")] = None,
     data: Annotated[list[Path] | None, typer.Option("--data", help="Seed datasets; by default the bundled one.")] = None,
+    real_baseline: Annotated[bool, typer.Option("--real-baseline", help="Also train the network on real people, leaving out.")] = False,
     json_path: Json = None,
 ) -> None:
     """Check estimators, simulated gaits or generators, and print the table."""
     from synthgait import verdicts
 
-    figures, text = verdicts.of(what, recordings, estimator or [], data)
+    figures, text = verdicts.of(what, recordings, estimator or [], data, real_baseline)
     _show(figures, text, json_path)
 
 

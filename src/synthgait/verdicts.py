@@ -23,7 +23,11 @@ BENCHES = ("simulate", "generate")
 
 
 def of(
-    question: str, recordings: Path | None = None, estimators: Sequence[Path] = (), data: Sequence[Path] | None = None
+    question: str,
+    recordings: Path | None = None,
+    estimators: Sequence[Path] = (),
+    data: Sequence[Path] | None = None,
+    real_baseline: bool = False,
 ) -> tuple[Any, str]:
     """Figures and text of one of ``QUESTIONS``. Raises InputError."""
     if question not in QUESTIONS:
@@ -42,7 +46,7 @@ def of(
 
         told = simulations.run(datasets.load(data), where)
         return told["curves"], simulations.as_text(told)
-    table = pairs(_loaded(estimators), where)
+    table = pairs(_loaded(estimators), where, real_baseline)
     from synthgait.validate import run
 
     result = run.rows(table)
@@ -65,16 +69,25 @@ def say(sentence: str) -> None:
     tqdm.write(sentence, file=sys.stderr)
 
 
-def pairs(estimators: Sequence[GaitEstimator], where: Path) -> pd.DataFrame:
-    """Truth and estimate of every recording, by every estimator, floor and installed peer (``validate.run.pairs``)."""
+def pairs(estimators: Sequence[GaitEstimator], where: Path, real_baseline: bool = False) -> pd.DataFrame:
+    """Truth and estimate of every recording, by every estimator, floor and installed peer (``validate.run.pairs``),
+    and with ``real_baseline`` by the first gait estimator's network trained on other people of each dataset.
+    """
     from synthgait.validate import peers, run
 
     available, missing = peers.available()
     for sentence in missing:
         say(sentence)
     recordings = real.load(where)
+    baseline = next((estimator for estimator in estimators if estimator.task == "gait_parameters"), None)
     parts = [
-        run.pairs(recordings, estimator, peers=() if i else available, floors=() if i else run.FLOORS)
+        run.pairs(
+            recordings,
+            estimator,
+            peers=() if i else available,
+            floors=() if i else run.FLOORS,
+            real_baseline=real_baseline and estimator is baseline,
+        )
         for i, estimator in enumerate(estimators)
     ]
     table = pd.concat(parts, ignore_index=True)

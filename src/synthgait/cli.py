@@ -207,6 +207,26 @@ def validate(
 
 
 @app.command()
+def ablate(
+    recordings: Annotated[Path | None, typer.Option(help="Folder of datasets.")] = None,
+    data: Annotated[list[Path] | None, typer.Option("--data", help="Seed datasets; by default the bundled one.")] = None,
+    generated: Annotated[Path | None, typer.Option(help="Generated strides, of `synthgait generate`.")] = None,
+    sensor: Annotated[list[str] | None, typer.Option("--sensor", help="By default lower_back; may be repeated.")] = None,
+    strides: Annotated[list[int] | None, typer.Option("--strides", help="How many to learn from; may be repeated.")] = None,
+    people: Annotated[list[int] | None, typer.Option("--people", help="Real people to train on, 0 for none; may be repeated.")] = None,
+    recipe: Annotated[str, typer.Option(help="The networks and their training, as of fit.")] = "gait_parameters",
+    plot: Annotated[Path | None, typer.Option(help="A PNG to draw.")] = None,
+    json_path: Json = None,
+) -> None:
+    """What synthetic data is worth: the same network from different teachers, on real recordings."""
+    from synthgait import verdicts
+
+    sizes, taught = strides or [100, 1_000, 10_000], [n for n in people or [1, 2, 4] if n]
+    figures, text = verdicts.ablate(recordings, data, generated, sensor or ["lower_back"], sizes, taught, recipe, plot)
+    _show(figures, text, json_path)
+
+
+@app.command()
 def bench(
     what: Annotated[str, typer.Argument(help="simulate or generate.")],
     model: Annotated[Path, typer.Option(help="Folder of a generator, for generate.")] = Path("runs/diffusion"),

@@ -38,9 +38,7 @@ def of(
 
         rows, _ = evaluate(datasets.load(data))
         return rows, table_text(rows)
-    where = real.find(recordings)
-    if where is None:
-        raise InputError("no recordings are here; give --recordings FOLDER or set $SYNTHGAIT_RECORDINGS (docs/recordings.md)")
+    where = _found(recordings)
     if question == "simulations":
         from synthgait.validate import simulations
 
@@ -51,6 +49,13 @@ def of(
 
     result = run.rows(table)
     return result, run.as_text(result)
+
+
+def _found(recordings: Path | None) -> Path:
+    where = real.find(recordings)
+    if where is None:
+        raise InputError("no recordings are here; give --recordings FOLDER or set $SYNTHGAIT_RECORDINGS (docs/recordings.md)")
+    return where
 
 
 def _loaded(folders: Sequence[Path]) -> list[GaitEstimator]:
@@ -94,6 +99,34 @@ def pairs(estimators: Sequence[GaitEstimator], where: Path, real_baseline: bool 
     if table.empty:
         raise InputError(f"no recording of {where} carries a truth that a method estimates; fill in columns like walking_speed_mps")
     return table
+
+
+def ablate(
+    recordings: Path | None,
+    data: Sequence[Path] | None,
+    generated: Path | None,
+    sensors: Sequence[str],
+    strides: Sequence[int],
+    people: Sequence[int],
+    recipe: str,
+    plot: Path | None,
+) -> tuple[list[dict[str, Any]], str]:
+    """Figures and text of ``validate.ablation``, and its plot as PNG. Raises InputError."""
+    from synthgait.report.agreement import ablation as draw
+    from synthgait.report.style import png
+    from synthgait.validate import ablation
+
+    where = _found(recordings)
+    settings = ablation.Ablation(tuple(sensors), tuple(strides), tuple(people), recipe)
+    if generated is None:
+        say("No --generated is given, so only the seed dataset teaches; make strides with `synthgait generate`.")
+    made = None if generated is None else datasets.load([generated])
+    rows = ablation.ablate(settings, real.load(where), datasets.load(data), made)
+    figure = draw(rows)
+    if plot is not None and figure is not None:
+        plot.parent.mkdir(parents=True, exist_ok=True)
+        plot.write_bytes(png(figure))
+    return rows, ablation.as_text(rows)
 
 
 def bench(what: str, model: Path) -> tuple[dict[str, Any], str]:

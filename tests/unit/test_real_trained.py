@@ -14,28 +14,11 @@ import pytest
 import torch
 
 import synthgait
-from analytic_walker import analytic_population
+from standin_recordings import standin_people
 from synthgait.errors import InputError
-from synthgait.recordings import Recording
-from synthgait.sensors import IMU
 from synthgait.validate import real_trained, run
-from synthgait.walks import walk
 
 CONFIG = {"network": {"backbone": "cnn", "width": 16, "depth": 2}, "batch": 32, "steps": 60}
-
-
-def standin_people(count: int, dataset: str = "standin") -> list[Recording]:
-    """Analytic walkers as if somebody had recorded them, two recordings each."""
-    out = []
-    for take in range(2):
-        walks = walk(analytic_population(count, seed=41), 8.0, np.random.default_rng(take))
-        readings = IMU("lower_back").record(walks, np.random.default_rng(take + 7))
-        for i, row in enumerate(walks.table.to_dict("records")):
-            signals = {c: readings.signals["imu_lower_back"][i, :, k].astype(float) for k, c in enumerate(readings.channels["imu_lower_back"])}
-            truth = {name: float(row[name]) for name in ("walking_speed_mps", "stride_length_m", "stride_time_s")}
-            common: dict[str, Any] = {"kind": "imu", "sampling_rate_hz": 100.0, "height_m": float(row["height_m"]), "pathology": "none"}
-            out.append(Recording(dataset, f"{i}-{take}", f"person-{i}", signals=signals, truth=truth, **common))
-    return out
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -104,7 +87,8 @@ def hook(event, args):
     if event in ("os.rename", "shutil.copyfile", "pickle.find_class"):
         written.append(str(args))
 sys.path.insert(0, sys.argv[1])
-from test_real_trained import CONFIG, standin_people
+from test_real_trained import CONFIG
+from standin_recordings import standin_people
 from synthgait.validate import real_trained
 views = [("lower_back", r) for r in standin_people(4)]
 sys.addaudithook(hook)

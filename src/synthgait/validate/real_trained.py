@@ -88,8 +88,8 @@ def left_out(
     fewer than ``LEAST_PEOPLE`` people.
     """
     seen = see(views)
-    usable = [s for s in seen if s.windows is not None and _has_target(s.view)]
-    people = sorted({s.person for s in usable})
+    good = [s for s in seen if usable(s)]
+    people = sorted({s.person for s in good})
     if len(people) < LEAST_PEOPLE:
         return
     rng = np.random.default_rng(seed)
@@ -97,7 +97,7 @@ def left_out(
     for number, fold in enumerate(np.array_split(rng.permutation(people), min(len(people), MOST_FOLDS))):
         away = set(fold.tolist())
         yield from estimates_of(
-            [s for s in seen if s.person in away], [s for s in usable if s.person not in away], recipe, seed=seed + number
+            [s for s in seen if s.person in away], [s for s in good if s.person not in away], recipe, seed=seed + number
         )
     for s in seen:
         if s.person not in people:
@@ -128,8 +128,9 @@ def estimates_of(
     return out
 
 
-def _has_target(view: Recording) -> bool:
-    return np.isfinite(_speed(view.truth))
+def usable(seen: Seen) -> bool:
+    """True where a recording shows walking and its speed is known, so that it can be trained on."""
+    return seen.windows is not None and bool(np.isfinite(_speed(seen.view.truth)))
 
 
 def _speed(truth: Mapping[str, float]) -> float:

@@ -92,10 +92,10 @@ def pairs(
     curves = emg.pairs(every, muscles, method, floors=bool(floors))
     for label, name, view in tqdm(views, desc="validate", disable=not progress):
         if estimator is not None and name in estimator.sensors and view.sampling_rate_hz is not None:
-            rows += _compared(view, label, method, partial(estimator.predict, view, sensor=name))
+            rows += compared(view, label, method, partial(estimator.predict, view, sensor=name))
         for peer in peers:
             if peer.reads(view, label):
-                rows += _compared(view, label, f"peer:{peer.name}", partial(peer.predict, view))
+                rows += compared(view, label, f"peer:{peer.name}", partial(peer.predict, view))
     if real_baseline and estimator is not None:
         rows += _real_trained(views, estimator, progress)
     by_sensor: dict[tuple[str, str], list[Recording]] = {}
@@ -107,7 +107,7 @@ def pairs(
             for kind in floors:
                 floor = kind().fit(others)
                 for view in (v for v in members if v.subject_id == person and floor.reads(v, label)):
-                    rows += _compared(view, label, f"floor:{floor.name}", partial(floor.predict, view), quiet=True)
+                    rows += compared(view, label, f"floor:{floor.name}", partial(floor.predict, view), quiet=True)
     columns = ("dataset", "sensor", "group", "quantity", "method", "recording_id", "subject_id", "truth", "estimate", "reason")
     return pd.DataFrame(rows + curves, columns=[*columns, *emg.CURVE_COLUMNS])
 
@@ -124,17 +124,17 @@ def _real_trained(views: Sequence[tuple[str, str, Recording]], estimator: Estima
     config = getattr(estimator, "config", {})
     for (_, label), members in tqdm(together.items(), desc="train on real people", disable=not progress):
         for view, outcome in real_trained.left_out(members, config):
-            rows += _compared(view, label, real_trained.METHOD, partial(_or_reason, outcome))
+            rows += compared(view, label, real_trained.METHOD, partial(outcome_of, outcome))
     return rows
 
 
-def _or_reason(outcome: Mapping[str, float] | InputError) -> dict[str, Any]:
+def outcome_of(outcome: Mapping[str, float] | InputError) -> dict[str, Any]:
     if isinstance(outcome, InputError):
         raise outcome
     return dict(outcome)
 
 
-def _compared(view: Recording, label: str, method: str, predict: Callable[[], dict[str, Any]], quiet: bool = False) -> list[dict[str, Any]]:
+def compared(view: Recording, label: str, method: str, predict: Callable[[], dict[str, Any]], quiet: bool = False) -> list[dict[str, Any]]:
     """Rows of one method on one recording; a recording it cannot read is a row too, with the reason."""
     reason = ""
     try:

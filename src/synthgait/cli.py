@@ -228,7 +228,7 @@ def ablate(
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="simulate or generate.")],
+    what: Annotated[str, typer.Argument(help="simulate, generate or estimate.")],
     model: Annotated[Path, typer.Option(help="Folder of a generator, for generate.")] = Path("runs/diffusion"),
     json_path: Json = None,
 ) -> None:

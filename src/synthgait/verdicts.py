@@ -19,7 +19,7 @@ from synthgait.errors import InputError
 from synthgait.estimators import GaitEstimator
 
 QUESTIONS = ("recordings", "simulations", "generator")
-BENCHES = ("simulate", "generate")
+BENCHES = ("simulate", "generate", "estimate")
 
 
 def of(
@@ -138,6 +138,13 @@ def bench(what: str, model: Path) -> tuple[dict[str, Any], str]:
 
         figures = generating.bench_generate(model)
         return figures, generating.table_text(figures)
+    if what == "estimate":
+        from synthgait.demo import progress_bar
+        from synthgait.estimators import bench as estimating
+
+        with progress_bar("bench estimate") as show:
+            figures = estimating.bench_estimate(datasets.load(), progress=show)
+        return figures, estimating.as_text(figures)
     from synthgait import bench as simulating
 
     figures = simulating.bench_simulate()

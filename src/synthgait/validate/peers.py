@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.spatial.transform import Rotation
 
 from synthgait.errors import InputError
 from synthgait.recordings.base import Recording
@@ -84,8 +83,8 @@ def _mobgap_frame(walk: Recording, rate: float) -> pd.DataFrame:
 
 
 class Gaitmap:
-    """gaitmap's trajectory of each foot (error-state Kalman filter with Rauch-Tung-Striebel smoothing and its
-    zero-velocity detection, as its defaults set them), from one mid-stance to the next.
+    """gaitmap's trajectory of each stride of each foot as its defaults set it (gyroscope integration, and
+    forward-backward integration of the acceleration between two mid-stances).
 
     The mid-stances are ours (``signal_events.foot_mid_stances``): gaitmap's own stride segmentation is in
     the AGPL package ``gaitmap_mad``, which is not used.
@@ -113,24 +112,22 @@ class Gaitmap:
 
     def _foot(self, acceleration: np.ndarray, rotation: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
         """Length (N,) and duration (N,) of the strides of one foot."""
-        from gaitmap.trajectory_reconstruction import RtsKalman
+        from gaitmap.trajectory_reconstruction import StrideLevelTrajectory
 
         still = foot_mid_stances(acceleration, rotation, rate)
-        if len(still) < 2:
+        times = np.diff(still) / rate
+        walked = (times > 0.4) & (times < _LONGEST_STRIDE_S)
+        if not walked.any():
             return np.zeros(0), np.zeros(0)
-        part = slice(int(still[0]), int(still[-1]) + 1)
-        half = max(1, round(0.03 * rate))
-        up = acceleration[max(part.start - half, 0) : part.start + half + 1].mean(0)
-        vertical, _ = Rotation.align_vectors([[0.0, 0.0, 1.0]], [up / np.linalg.norm(up)])
-        values = np.hstack([acceleration[part], np.rad2deg(rotation[part])])
+        start, end = still[:-1][walked], still[1:][walked]
+        strides = pd.DataFrame({"s_id": np.arange(len(start)), "start": start, "end": end, "min_vel": start})
+        values = np.hstack([acceleration, np.rad2deg(rotation)])
         data = pd.DataFrame(values, columns=["acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z"])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            position = RtsKalman(initial_orientation=vertical.as_quat()).estimate(data, sampling_rate_hz=rate).position_.to_numpy()
-        steps = np.diff(position[still - still[0], :2], axis=0)
-        times = np.diff(still) / rate
-        walked = (times > 0.4) & (times < _LONGEST_STRIDE_S)
-        return np.linalg.norm(steps, axis=1)[walked], times[walked]
+            found = StrideLevelTrajectory().estimate(data, strides, sampling_rate_hz=rate).position_
+        last = found.groupby(level="s_id").last().loc[strides["s_id"], ["pos_x", "pos_y"]]
+        return np.linalg.norm(last.to_numpy(float), axis=1), times[walked]
 
 
 #: A longer time between two stances is a pause (the limit of ``inertial.foot_strides``).

@@ -66,7 +66,7 @@ def test_every_arm_teaches_from_what_it_says(generated: Trials, monkeypatch: pyt
     everybody = {row["n_people"] for row in rows if row["quantity"] == "walking_speed_mps"}
     assert everybody == {4}
     text = ablation.as_text(rows)
-    assert "without_sensor_randomisation" in text and "step_length_m" in text
+    assert "without_sensor_randomisation" in text and "walking_speed_mps" in text
     figure = draw(rows)
     assert figure is not None and len(figure.axes) == 2
     assert draw([row for row in rows if row["quantity"] == "nothing"]) is None

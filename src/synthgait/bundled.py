@@ -1,6 +1,6 @@
-"""The declarations that come with synthgait: where they lie, how they are read, listed and copied.
+"""What comes with synthgait: declarations, the seed dataset, fitted estimators; where they lie and how they are read.
 
-In: names. Out: paths and contents of ``simulations/`` and ``generators/``, of the repository or of the
+In: names. Out: paths; contents of ``simulations/`` and ``generators/``, of the repository or of the
 installed wheel.
 """
 
@@ -34,6 +34,12 @@ def seed_dataset() -> Path:
     if not path.is_file():
         raise InputError("the bundled seed dataset is missing from this installation; install synthgait again or give --data FILE")
     return path
+
+
+def estimators() -> dict[str, Path]:
+    """Name -> folder of the fitted estimators that come with synthgait; empty where an installation has none."""
+    place = Path(str(resources.files("synthgait"))) / "data" / "estimators"
+    return {path.parent.name: path.parent for path in sorted(place.glob("*/config.json"))}
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -26,7 +26,11 @@ def _show(figures: Any, lines: str, json_path: Path | None) -> None:
         typer.echo(lines)
     if json_path is not None:
         block = json.dumps(figures, indent=1, sort_keys=True)
-        typer.echo(block) if str(json_path) == "-" else json_path.write_text(block + "\n")
+        if str(json_path) == "-":
+            typer.echo(block)
+        else:
+            json_path.parent.mkdir(parents=True, exist_ok=True)
+            json_path.write_text(block + "\n")
 
 
 @app.command()
@@ -155,56 +159,76 @@ def sense(
 
 @app.command()
 def fit(
-    recipe: Annotated[str, typer.Argument(help="gait_parameters, muscle_activation, or a recipe's YAML.")],
+    recipe: Annotated[str, typer.Argument(help="gait_parameters, muscle_activation, all, or a recipe's YAML.")],
     data: Annotated[list[Path] | None, typer.Option("--data", help="Strides to learn from; by default the bundled seed.")] = None,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder of the estimator; by default runs/<recipe>.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="By default runs/<recipe>; of all, the folder of folders.")] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
 ) -> None:
-    """Train an estimator on synthetic strides only."""
+    """Train an estimator, or all that there are recipes of, on synthetic strides only."""
     from synthgait import datasets, demo
-    from synthgait.estimators import fit as learn
+    from synthgait.estimators import shipped
 
-    folder = out or Path("runs") / Path(recipe).stem
     with demo.progress_bar(f"fit {Path(recipe).stem}") as show:
-        learn(recipe, datasets.load(data), seed=seed, progress=show).save(folder)
-    typer.echo(f"The estimator is in {folder}.")
+        made = shipped.make(recipe, datasets.load(data), out, seed=seed, progress=show)
+    typer.echo(shipped.told(made))
 
 
 @app.command()
 def estimate(
     walk: Annotated[Path, typer.Argument(help="CSV of one walk: time_s and the sensor's channels.")],
     sensor: Annotated[str, typer.Option(help="lower_back, foot, shank, thigh, keypoints_3d, keypoints_2d or joint_angles.")],
-    estimator: Annotated[Path, typer.Option(help="Folder of a fitted estimator.")] = Path("runs/gait_parameters"),
+    estimator: Annotated[Path | None, typer.Option(help="Folder of a fitted estimator; by default the bundled one.")] = None,
     height: Annotated[float | None, typer.Option(help="Body height in m.")] = None,
     leg_length: Annotated[float | None, typer.Option(help="Leg length in m.")] = None,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="A JSON file; a picture goes beside it.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="A JSON file, with a picture beside it; - is the screen.")] = None,
 ) -> None:
     """Estimate walking speed, step length and step time of one recording."""
-    from synthgait.estimators.estimate import estimate as judge
+    from synthgait.estimators import estimate as judge
 
-    plot = None if out is None else out.with_suffix(".png")
-    found = judge(walk, estimator, sensor, height_m=height, leg_length_m=leg_length, plot=plot)
-    _show(found, json.dumps(found, indent=1), out)
+    plot = None if out is None or str(out) == "-" else out.with_suffix(".png")
+    found = judge.estimate(walk, estimator, sensor, height_m=height, leg_length_m=leg_length, plot=plot)
+    _show(found, judge.as_text(found), out)
 
 
 @app.command()
 def validate(
     what: Annotated[str, typer.Argument(help="recordings, simulations or generator.")] = "recordings",
     recordings: Annotated[Path | None, typer.Option(help="Folder of datasets.")] = None,
-    estimator: Annotated[list[Path] | None, typer.Option(help="Folders of fitted estimators.")] = None,
+    estimator: Annotated[list[Path] | None, typer.Option(help="Folders of fitted estimators; by default the bundled ones.")] = None,
     data: Annotated[list[Path] | None, typer.Option("--data", help="Seed datasets; by default the bundled one.")] = None,
+    real_baseline: Annotated[bool, typer.Option("--real-baseline", help="Also train the network on real people, leaving out.")] = False,
     json_path: Json = None,
 ) -> None:
     """Check estimators, simulated gaits or generators, and print the table."""
     from synthgait import verdicts
 
-    figures, text = verdicts.of(what, recordings, estimator or [], data)
+    figures, text = verdicts.of(what, recordings, estimator or [], data, real_baseline)
+    _show(figures, text, json_path)
+
+
+@app.command()
+def ablate(
+    recordings: Annotated[Path | None, typer.Option(help="Folder of datasets.")] = None,
+    data: Annotated[list[Path] | None, typer.Option("--data", help="Seed datasets; by default the bundled one.")] = None,
+    generated: Annotated[Path | None, typer.Option(help="Generated strides, of `synthgait generate`.")] = None,
+    sensor: Annotated[list[str] | None, typer.Option("--sensor", help="By default lower_back; may be repeated.")] = None,
+    strides: Annotated[list[int] | None, typer.Option("--strides", help="How many to learn from; may be repeated.")] = None,
+    people: Annotated[list[int] | None, typer.Option("--people", help="Real people to train on, 0 for none; may be repeated.")] = None,
+    recipe: Annotated[str, typer.Option(help="The networks and their training, as of fit.")] = "gait_parameters",
+    plot: Annotated[Path | None, typer.Option(help="A PNG to draw.")] = None,
+    json_path: Json = None,
+) -> None:
+    """What synthetic data is worth: the same network from different teachers, on real recordings."""
+    from synthgait import verdicts
+
+    sizes, taught = strides or [100, 1_000, 10_000], [n for n in people or [1, 2, 4] if n]
+    figures, text = verdicts.ablate(recordings, data, generated, sensor or ["lower_back"], sizes, taught, recipe, plot)
     _show(figures, text, json_path)
 
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="simulate or generate.")],
+    what: Annotated[str, typer.Argument(help="simulate, generate or estimate.")],
     model: Annotated[Path, typer.Option(help="Folder of a generator, for generate.")] = Path("runs/diffusion"),
     json_path: Json = None,
 ) -> None:

@@ -5,6 +5,7 @@ In: the question, data and models. Out: plain figures with stable keys, and a ta
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,21 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from synthgait import datasets
+from synthgait import bundled, datasets
 from synthgait import recordings as real
 from synthgait.errors import InputError
 from synthgait.estimators import GaitEstimator
 
 QUESTIONS = ("recordings", "simulations", "generator")
-BENCHES = ("simulate", "generate")
-DEFAULT_ESTIMATORS = (Path("runs/gait_parameters"), Path("runs/muscle_activation"))
+BENCHES = ("simulate", "generate", "estimate")
 
 
 def of(
-    question: str, recordings: Path | None = None, estimators: Sequence[Path] = (), data: Sequence[Path] | None = None
+    question: str,
+    recordings: Path | None = None,
+    estimators: Sequence[Path] = (),
+    data: Sequence[Path] | None = None,
+    real_baseline: bool = False,
 ) -> tuple[Any, str]:
     """Figures and text of one of ``QUESTIONS``. Raises InputError."""
     if question not in QUESTIONS:
@@ -34,40 +38,95 @@ def of(
 
         rows, _ = evaluate(datasets.load(data))
         return rows, table_text(rows)
-    where = real.find(recordings)
-    if where is None:
-        raise InputError("no recordings are here; give --recordings FOLDER or set $SYNTHGAIT_RECORDINGS (docs/recordings.md)")
+    where = _found(recordings)
     if question == "simulations":
         from synthgait.validate import simulations
 
         told = simulations.run(datasets.load(data), where)
         return told["curves"], simulations.as_text(told)
-    chosen = list(estimators) or [path for path in DEFAULT_ESTIMATORS if path.is_dir()]
-    if not chosen:
-        raise InputError("no estimator is given; give --estimator FOLDER, or fit one with `synthgait fit gait_parameters`")
-    table = pairs([GaitEstimator.load(path) for path in chosen], where)
+    table = pairs(_loaded(estimators), where, real_baseline)
     from synthgait.validate import run
 
     result = run.rows(table)
     return result, run.as_text(result)
 
 
-def pairs(estimators: Sequence[GaitEstimator], where: Path) -> pd.DataFrame:
-    """Truth and estimate of every recording, by every estimator, floor and installed peer (``validate.run.pairs``)."""
+def _found(recordings: Path | None) -> Path:
+    where = real.find(recordings)
+    if where is None:
+        raise InputError("no recordings are here; give --recordings FOLDER or set $SYNTHGAIT_RECORDINGS (docs/recordings.md)")
+    return where
+
+
+def _loaded(folders: Sequence[Path]) -> list[GaitEstimator]:
+    """The estimators of these folders, or the bundled ones, and then says so. Raises InputError where there are none."""
+    chosen = list(folders)
+    if not chosen:
+        chosen = list(bundled.estimators().values())
+        if not chosen:
+            raise InputError("no fitted estimator comes with this installation; fit one (`synthgait fit all`) and give --estimator FOLDER")
+        say(f"No --estimator is given, so the bundled ones are validated: {', '.join(path.name for path in chosen)}.")
+    return [GaitEstimator.load(path) for path in chosen]
+
+
+def say(sentence: str) -> None:
+    """A sentence beside progress bars, on stderr, so that figures asked for on the screen stay JSON."""
+    tqdm.write(sentence, file=sys.stderr)
+
+
+def pairs(estimators: Sequence[GaitEstimator], where: Path, real_baseline: bool = False) -> pd.DataFrame:
+    """Truth and estimate of every recording, by every estimator, floor and installed peer (``validate.run.pairs``),
+    and with ``real_baseline`` by the first gait estimator's network trained on other people of each dataset.
+    """
     from synthgait.validate import peers, run
 
     available, missing = peers.available()
     for sentence in missing:
-        tqdm.write(sentence)
+        say(sentence)
     recordings = real.load(where)
+    baseline = next((estimator for estimator in estimators if estimator.task == "gait_parameters"), None)
     parts = [
-        run.pairs(recordings, estimator, peers=() if i else available, floors=() if i else run.FLOORS)
+        run.pairs(
+            recordings,
+            estimator,
+            peers=() if i else available,
+            floors=() if i else run.FLOORS,
+            real_baseline=real_baseline and estimator is baseline,
+        )
         for i, estimator in enumerate(estimators)
     ]
     table = pd.concat(parts, ignore_index=True)
     if table.empty:
         raise InputError(f"no recording of {where} carries a truth that a method estimates; fill in columns like walking_speed_mps")
     return table
+
+
+def ablate(
+    recordings: Path | None,
+    data: Sequence[Path] | None,
+    generated: Path | None,
+    sensors: Sequence[str],
+    strides: Sequence[int],
+    people: Sequence[int],
+    recipe: str,
+    plot: Path | None,
+) -> tuple[list[dict[str, Any]], str]:
+    """Figures and text of ``validate.ablation``, and its plot as PNG. Raises InputError."""
+    from synthgait.report.agreement import ablation as draw
+    from synthgait.report.style import png
+    from synthgait.validate import ablation
+
+    where = _found(recordings)
+    settings = ablation.Ablation(tuple(sensors), tuple(strides), tuple(people), recipe)
+    if generated is None:
+        say("No --generated is given, so only the seed dataset teaches; make strides with `synthgait generate`.")
+    made = None if generated is None else datasets.load([generated])
+    rows = ablation.ablate(settings, real.load(where), datasets.load(data), made)
+    figure = draw(rows)
+    if plot is not None and figure is not None:
+        plot.parent.mkdir(parents=True, exist_ok=True)
+        plot.write_bytes(png(figure))
+    return rows, ablation.as_text(rows)
 
 
 def bench(what: str, model: Path) -> tuple[dict[str, Any], str]:
@@ -79,6 +138,13 @@ def bench(what: str, model: Path) -> tuple[dict[str, Any], str]:
 
         figures = generating.bench_generate(model)
         return figures, generating.table_text(figures)
+    if what == "estimate":
+        from synthgait.demo import progress_bar
+        from synthgait.estimators import bench as estimating
+
+        with progress_bar("bench estimate") as show:
+            figures = estimating.bench_estimate(datasets.load(), progress=show)
+        return figures, estimating.as_text(figures)
     from synthgait import bench as simulating
 
     figures = simulating.bench_simulate()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 import torch
 
 from analytic_walker import analytic_population
+from synthgait import bundled, cli
 from synthgait.errors import InputError
-from synthgait.estimators import GaitEstimator, fit
+from synthgait.estimators import GaitEstimator, fit, shipped, tasks
 from synthgait.estimators.estimate import TOLD, estimate
 from synthgait.sensors import IMU
 from synthgait.walks import walk
@@ -55,6 +57,56 @@ def test_a_walk_is_told_with_intervals_and_a_picture(
     assert told["can_judge"], told["sentence"]
     assert f"{told['walking_speed_mps']:.2f} m/s" in told["sentence"]
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_command_needs_no_estimator_where_one_is_bundled(
+    estimator: GaitEstimator,
+    recorded: tuple[pd.DataFrame, dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    walk_file, out = tmp_path / "walk.csv", tmp_path / "new" / "result.json"
+    recorded[0].to_csv(walk_file, index=False)
+    arguments = ["synthgait", "estimate", str(walk_file), "--sensor", "lower_back", "--height", "1.75", "-o", str(out)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    monkeypatch.setattr(bundled, "estimators", dict)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2 and "synthgait fit gait_parameters" in capsys.readouterr().err and not out.exists()
+    estimator.save(tmp_path / "fitted")
+    monkeypatch.setattr(bundled, "estimators", lambda: {"gait_parameters": tmp_path / "fitted"})
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 0
+    told = json.loads(out.read_text())
+    assert told == json.loads(json.dumps(estimate(walk_file, tmp_path / "fitted", "lower_back", height_m=1.75)))
+    assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    shown = capsys.readouterr().out
+    assert told["sentence"] in shown and "step length" in shown
+
+
+def test_what_is_bundled_is_small_and_reads_every_sensor_it_promises() -> None:
+    found = bundled.estimators()
+    if not found:
+        pytest.skip("this clone has no bundled estimators: synthgait fit all -o src/synthgait/data/estimators")
+    assert sum(file.stat().st_size for folder in found.values() for file in folder.iterdir()) <= 15e6
+    gait = shipped.load()
+    assert {"lower_back", "foot", "shank", "thigh", "keypoints_3d", "joint_angles"} <= set(gait.sensors)
+    assert {GaitEstimator.load(folder).task for folder in found.values()} == set(tasks.TASKS)
+
+
+def test_all_recipes_are_made_into_folders_of_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipes = tmp_path / "recipes"
+    recipes.mkdir()
+    small = "sensors: [joint_angles]\nwalks: 10\nsteps: 2\nmembers: 1\nstrides_per_walk: 1\n"
+    for task in tasks.TASKS:
+        (recipes / f"{task}.yaml").write_text(f"task: {task}\n{small}")
+    monkeypatch.setattr(shipped, "RECIPES", recipes)
+    monkeypatch.setattr(sys.modules["synthgait.estimators.fit"], "RECIPES", recipes)
+    made = shipped.make("all", analytic_population(12, seed=1), tmp_path / "out")
+    assert {folder.name: GaitEstimator.load(folder).task for folder in made} == {task: task for task in tasks.TASKS}
+    assert shipped.told(made).count("MB") == 2
 
 
 def test_a_recording_that_cannot_be_judged_says_why(

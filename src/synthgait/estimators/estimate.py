@@ -1,7 +1,7 @@
 """The verb ``estimate``: one CSV of one walk, and what it tells of the walker.
 
-In: a CSV in the plain format (``time_s`` and channels of the conventions) and a fitted estimator.
-Out: a plain dictionary for JSON, and a small picture.
+In: a CSV in the plain format (``time_s`` and channels of the conventions) and a fitted estimator, by
+default the bundled one. Out: a plain dictionary for JSON, a text, and a small picture.
 
 The recording is judged before its numbers are believed: no walking, hardly any strides, strides that
 do not repeat, or a walker unlike any that the estimator was fitted on are said in one sentence.
@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from synthgait.errors import InputError
-from synthgait.estimators import tasks
+from synthgait.estimators import shipped, tasks
 from synthgait.estimators.base import GaitEstimator
 from synthgait.estimators.features.windows import NoWalking
 from synthgait.recordings import plain
@@ -45,7 +45,7 @@ _WIDEST_INTERVAL = 0.35
 
 def estimate(
     path: str | Path,
-    estimator: GaitEstimator | str | Path,
+    estimator: GaitEstimator | str | Path | None,
     sensor: str,
     *,
     height_m: float | None = None,
@@ -56,7 +56,7 @@ def estimate(
 
     Args:
         path: CSV with ``time_s`` and the sensor's channels, e.g. ``lower_back_acc_x`` (m/s^2 with gravity).
-        estimator: of gait parameters, or the folder it was saved to.
+        estimator: of gait parameters, or the folder it was saved to; None takes the one that comes with synthgait.
         sensor: one of ``estimators.SENSORS`` that it was fitted for.
         height_m, leg_length_m: of the walker, where known; either makes lengths and speed more certain.
         plot: where to write a small PNG; None writes none.
@@ -70,7 +70,8 @@ def estimate(
         InputError: no such file, a missing column, a wrong unit, a clock that runs back or has gaps, a
             sensor that the estimator was not fitted for.
     """
-    fitted = estimator if isinstance(estimator, GaitEstimator) else GaitEstimator.load(estimator)
+    given = shipped.load() if estimator is None else estimator
+    fitted = given if isinstance(given, GaitEstimator) else GaitEstimator.load(given)
     if fitted.task != "gait_parameters":
         raise InputError(f"this estimator is of {fitted.task}; give one of gait_parameters")
     kind = tasks.sensor_named(sensor)
@@ -91,6 +92,16 @@ def estimate(
     if plot is not None:
         _draw(result, Path(plot))
     return result
+
+
+def as_text(result: Mapping[str, Any]) -> str:
+    """The sentence, and beneath it every quantity of the recording with its 90 % interval."""
+    lines = [result["sentence"]]
+    for name, unit in TOLD.items():
+        if result[name] is not None:
+            low, high = result["intervals"][name]
+            lines.append(f"  {name.rpartition('_')[0].replace('_', ' '):15} {result[name]:8.3f} {unit:5} ({low:.3f} to {high:.3f})")
+    return "\n".join(lines)
 
 
 def _read(path: Path, kind: tasks.Sensor, height_m: float | None, leg_length_m: float | None) -> Recording:
@@ -166,6 +177,7 @@ def _draw(result: Mapping[str, Any], path: Path) -> None:
             axes.set_ylim(values.min() - 0.05 * np.abs(values.mean()), values.max() + 0.05 * np.abs(values.mean()))
     axes.set_xlabel("time, s", fontsize=7)
     figure.suptitle(result["sentence"], fontsize=7, wrap=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     figure.savefig(partial, format="png", dpi=150, metadata={"Software": None})
     partial.replace(path)

@@ -8,6 +8,7 @@ kind seed, synthetic or walks.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -138,13 +139,26 @@ def fit(
     return GaitEstimator(resolved["task"], networks, {**resolved, "held_out_errors": errors, "fitted_on": fitted_on})
 
 
-def train(examples: Examples, recipe: Mapping[str, Any], seed: int, progress: Progress | None = None, label: str = "") -> StrideNetwork:
-    """One network. Targets that are NaN have no say. Everything random comes from ``seed``."""
+def train(
+    examples: Examples,
+    recipe: Mapping[str, Any],
+    seed: int,
+    progress: Progress | None = None,
+    label: str = "",
+    *,
+    start: StrideNetwork | None = None,
+) -> StrideNetwork:
+    """One network. Targets that are NaN have no say. Everything random comes from ``seed``; a copy of
+    ``start`` is trained on where one is given, with its own standardisation.
+    """
     rng = np.random.default_rng(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = build_network(recipe["task"], examples.sensor, recipe["network"])
-    _standardise(network, examples)
+    if start is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = build_network(recipe["task"], examples.sensor, recipe["network"])
+        _standardise(network, examples)
+    else:
+        network = deepcopy(start)
     optimiser = torch.optim.AdamW(network.parameters(), lr=recipe["learning_rate"], weight_decay=1e-2)
     steps = recipe["steps"]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe["learning_rate"], total_steps=steps + 1, pct_start=0.15)

@@ -1,17 +1,20 @@
-"""Estimate against truth: scatter and Bland-Altman plots.
+"""Estimate against truth: scatter and Bland-Altman plots, and what synthetic data is worth.
 
-In: pairs of truth and estimate as ``validate.run.pairs`` gives them. Out: one figure per dataset and
-sensor. Only numbers per recording are drawn: no signal of a person and no identifier.
+In: pairs of truth and estimate as ``validate.run.pairs`` gives them; rows of ``validate.ablation``. Out: one
+figure per dataset and sensor, and one of an ablation. Only numbers per recording are drawn: no signal of a person and no identifier.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from synthgait.report.style import BLUE, GREY, INK, ORANGE, PALE, PURPLE, drawing
+from synthgait.report.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, YELLOW, drawing
 
 #: Quantity -> what it is, unit; those that a figure shows, at most one of length and one of time.
 QUANTITIES = {
@@ -89,3 +92,57 @@ def _difference(axes: Axes, part: pd.DataFrame, aggregate: bool) -> None:
     _points(axes, part, 0.5 * (truth + estimate), difference, aggregate)
     widest = 1.15 * max(float(np.abs(difference).max()), abs(bias) + spread, 1e-3)
     axes.set(ylim=(-widest, widest), box_aspect=1)
+
+
+#: Arms of an ablation -> colour, marker.
+_ARMS = {
+    "seed": (INK, "s"),
+    "generated": (GREEN, "o"),
+    "without_pathology": (PURPLE, "v"),
+    "without_sensor_randomisation": (YELLOW, "D"),
+    "real_only": (ORANGE, "^"),
+    "pretrained": (BLUE, "o"),
+}
+
+
+def ablation(rows: Sequence[Mapping[str, Any]], quantity: str = "walking_speed_mps") -> Figure | None:
+    """Mean absolute error (95 % interval over people) over the number of synthetic strides, trained on nobody (left),
+    and over the number of real people trained on (right); one row of panels per dataset and sensor, of everybody in
+    it. None where no row is of the quantity.
+    """
+    told = [row for row in rows if row["quantity"] == quantity and row["mae"] is not None]
+    panels: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in told:
+        panels.setdefault((row["dataset"], row["sensor"]), []).append(row)
+    if not panels:
+        return None
+    title, unit = QUANTITIES[quantity]
+    with drawing(0.6 + 1.7 * len(panels)) as figure:
+        grid = figure.subplots(len(panels), 2, squeeze=False)
+        for (left, right), ((dataset, sensor), found) in zip(grid, sorted(panels.items()), strict=True):
+            whole = [row for row in found if row["group"] == "all"] or found
+            nobody = [row for row in whole if row["method"] == "zero_shot"]
+            _errors(left, nobody, "n_strides")
+            most = max((row["n_strides"] for row in nobody), default=0)
+            start = [{**row, "arm": "pretrained"} for row in nobody if row["arm"] in ("generated", "seed") and row["n_strides"] == most]
+            _errors(right, start[:1] + [row for row in whole if row["method"] == "real_trained"], "n_real_people")
+            left.set(title=f"{dataset.replace('_', ' ')}, {sensor.replace('_', ' ')}", xscale="log", xlabel="synthetic strides")
+            left.set_ylabel(f"error of {title}, {unit}")
+            right.set(xlabel="real people trained on")
+            top = 1.1 * max([row["mae"] for row in whole])
+            left.set_ylim(0, top)
+            right.set_ylim(0, top)
+        arms = [arm for arm in _ARMS if any(row["arm"] == arm for row in told)]
+        handles = [grid[0, 0].plot([], [], _ARMS[arm][1] + "-", color=_ARMS[arm][0], markersize=4)[0] for arm in arms]
+        figure.legend(handles, [arm.replace("_", " ") for arm in arms], loc="outside upper left", ncols=2)
+    return figure
+
+
+def _errors(axes: Axes, rows: Sequence[Mapping[str, Any]], across: str) -> None:
+    for arm, (colour, marker) in _ARMS.items():
+        points = sorted(((row[across], row) for row in rows if row["arm"] == arm), key=lambda point: point[0])
+        x, y = [point for point, _ in points], [row["mae"] for _, row in points]
+        axes.plot(x, y, f"{marker}-", color=colour, markersize=4)
+        for place, row in points:
+            if row.get("mae_ci_low") is not None:
+                axes.plot([place, place], [row["mae_ci_low"], row["mae_ci_high"]], color=colour, linewidth=0.6, alpha=0.6)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from synthgait.errors import InputError
 from synthgait.recordings.base import Recording
-from synthgait.signal_events import up_direction
+from synthgait.signal_events import foot_mid_stances, up_direction
 
 
 class Mobgap:
@@ -82,8 +82,58 @@ def _mobgap_frame(walk: Recording, rate: float) -> pd.DataFrame:
     return pd.DataFrame(values, columns=["acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z"])
 
 
+class Gaitmap:
+    """gaitmap's trajectory of each stride of each foot as its defaults set it (gyroscope integration, and
+    forward-backward integration of the acceleration between two mid-stances).
+
+    The mid-stances are ours (``signal_events.foot_mid_stances``): gaitmap's own stride segmentation is in
+    the AGPL package ``gaitmap_mad``, which is not used.
+    """
+
+    name = "gaitmap"
+
+    def reads(self, recording: Recording, sensor: str) -> bool:
+        """Feet, but where the truth itself comes from such an integration."""
+        return sensor in ("feet", "foot") and "zero-velocity" not in recording.reference_source and bool(recording.truth)
+
+    def predict(self, recording: Recording) -> dict[str, float]:
+        """Speed, stride length and stride time of the walking section, mean of the feet. Raises InputError without strides."""
+        walk = recording.section()
+        rate = float(walk.sampling_rate_hz or 0.0)
+        feet = [self._foot(*walk.imu(p), rate) for p in ("foot_l", "foot_r") if p in walk.placements]
+        lengths, times = (np.concatenate([foot[i] for foot in feet]) for i in (0, 1))
+        if not len(lengths):
+            raise InputError(f"gaitmap gets no strides of recording {recording.name}")
+        stride, time = float(lengths.mean()), float(times.mean())
+        estimates = {"walking_speed_mps": float(lengths.sum() / times.sum()), "stride_length_m": stride, "step_length_m": stride / 2}
+        if "stride time from the feet" not in recording.reference_source:
+            estimates |= {"step_time_s": time / 2, "stride_time_s": time, "cadence_spm": 120.0 / time}
+        return estimates
+
+    def _foot(self, acceleration: np.ndarray, rotation: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+        """Length (N,) and duration (N,) of the strides of one foot."""
+        from gaitmap.trajectory_reconstruction import StrideLevelTrajectory
+
+        still = foot_mid_stances(acceleration, rotation, rate)
+        times = np.diff(still) / rate
+        walked = (times > 0.4) & (times < _LONGEST_STRIDE_S)
+        if not walked.any():
+            return np.zeros(0), np.zeros(0)
+        start, end = still[:-1][walked], still[1:][walked]
+        strides = pd.DataFrame({"s_id": np.arange(len(start)), "start": start, "end": end, "min_vel": start})
+        values = np.hstack([acceleration, np.rad2deg(rotation)])
+        data = pd.DataFrame(values, columns=["acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = StrideLevelTrajectory().estimate(data, strides, sampling_rate_hz=rate).position_
+        last = found.groupby(level="s_id").last().loc[strides["s_id"], ["pos_x", "pos_y"]]
+        return np.linalg.norm(last.to_numpy(float), axis=1), times[walked]
+
+
+#: A longer time between two stances is a pause (the limit of ``inertial.foot_strides``).
+_LONGEST_STRIDE_S = 3.5
 #: Package -> peer.
-PEERS = {"mobgap": Mobgap}
+PEERS: dict[str, type] = {"mobgap": Mobgap, "gaitmap": Gaitmap}
 
 
 def available() -> tuple[list[Any], list[str]]:

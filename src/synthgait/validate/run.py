@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -73,10 +73,12 @@ def pairs(
     method: str = "zero_shot",
     peers: Sequence[Any] = (),
     floors: Sequence[Callable[[], Floor]] = FLOORS,
+    real_baseline: bool = False,
     progress: bool = True,
 ) -> pd.DataFrame:
     """One row per recording, sensor, quantity and method: dataset, sensor, group, quantity, method,
     recording_id, subject_id, truth, estimate (NaN where the method gave none) and the ``reason``.
+    With ``real_baseline`` the estimator's network is also trained on other people of each dataset (``real_trained``).
 
     Recordings with EMG add rows of ``emg.pairs``, which have ``curve_r``, ``curve_mae`` and
     ``curve_bias`` instead of truth and estimate; an estimator of muscle activation gives only those.
@@ -90,10 +92,12 @@ def pairs(
     curves = emg.pairs(every, muscles, method, floors=bool(floors))
     for label, name, view in tqdm(views, desc="validate", disable=not progress):
         if estimator is not None and name in estimator.sensors and view.sampling_rate_hz is not None:
-            rows += _compared(view, label, method, partial(estimator.predict, view, sensor=name))
+            rows += compared(view, label, method, partial(estimator.predict, view, sensor=name))
         for peer in peers:
             if peer.reads(view, label):
-                rows += _compared(view, label, f"peer:{peer.name}", partial(peer.predict, view))
+                rows += compared(view, label, f"peer:{peer.name}", partial(peer.predict, view))
+    if real_baseline and estimator is not None:
+        rows += _real_trained(views, estimator, progress)
     by_sensor: dict[tuple[str, str], list[Recording]] = {}
     for label, _, view in views:
         by_sensor.setdefault((view.dataset, label), []).append(view)
@@ -103,12 +107,34 @@ def pairs(
             for kind in floors:
                 floor = kind().fit(others)
                 for view in (v for v in members if v.subject_id == person and floor.reads(v, label)):
-                    rows += _compared(view, label, f"floor:{floor.name}", partial(floor.predict, view), quiet=True)
+                    rows += compared(view, label, f"floor:{floor.name}", partial(floor.predict, view), quiet=True)
     columns = ("dataset", "sensor", "group", "quantity", "method", "recording_id", "subject_id", "truth", "estimate", "reason")
     return pd.DataFrame(rows + curves, columns=[*columns, *emg.CURVE_COLUMNS])
 
 
-def _compared(view: Recording, label: str, method: str, predict: Callable[[], dict[str, Any]], quiet: bool = False) -> list[dict[str, Any]]:
+def _real_trained(views: Sequence[tuple[str, str, Recording]], estimator: Estimator, progress: bool) -> list[dict[str, Any]]:
+    """Rows of the estimator's network trained on other real people, for every dataset and sensor that it reads."""
+    from synthgait.validate import real_trained
+
+    together: dict[tuple[str, str], list[real_trained.View]] = {}
+    for label, name, view in views:
+        if name in estimator.sensors and view.sampling_rate_hz is not None:
+            together.setdefault((view.dataset, label), []).append((name, view))
+    rows: list[dict[str, Any]] = []
+    config = getattr(estimator, "config", {})
+    for (_, label), members in tqdm(together.items(), desc="train on real people", disable=not progress):
+        for view, outcome in real_trained.left_out(members, config):
+            rows += compared(view, label, real_trained.METHOD, partial(outcome_of, outcome))
+    return rows
+
+
+def outcome_of(outcome: Mapping[str, float] | InputError) -> dict[str, Any]:
+    if isinstance(outcome, InputError):
+        raise outcome
+    return dict(outcome)
+
+
+def compared(view: Recording, label: str, method: str, predict: Callable[[], dict[str, Any]], quiet: bool = False) -> list[dict[str, Any]]:
     """Rows of one method on one recording; a recording it cannot read is a row too, with the reason."""
     reason = ""
     try:

@@ -1,0 +1,236 @@
+"""What synthetic data is worth: the same network from different teachers, tested on the same real recordings.
+
+In: seed strides, generated strides where there are any, real recordings. Out: rows of ``run.rows`` with three
+more keys: ``arm``, ``n_strides`` (synthetic strides learnt from) and ``n_real_people``.
+
+Arms trained on nobody (method ``zero_shot``), all of one recipe:
+
+- ``seed``, ``generated``: simulated strides only, or generated ones; ``generated`` (without generated strides:
+  ``seed``) also with fewer strides;
+- ``without_pathology``: healthy people only, as many strides;
+- ``without_sensor_randomisation``: the same strides through ideal sensors, nothing added to a window.
+
+Arms trained on real people (method ``real_trained``), people left out, see ``real_trained``:
+
+- ``real_only``: 1, 2, 4 people and nothing else;
+- ``pretrained``: the same people, the network beginning as the best-fed zero-shot arm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from synthgait.conventions import IMU_CHANNELS, SIDES
+from synthgait.errors import InputError
+from synthgait.estimators import GaitEstimator, read_recipe, tasks
+from synthgait.estimators.features.windows import Body, Windows
+from synthgait.estimators.fit import train
+from synthgait.estimators.networks import StrideNetwork
+from synthgait.estimators.sense import Batch, Examples, assemble, sense
+from synthgait.recordings.base import Recording
+from synthgait.sensors import IMU, Markers
+from synthgait.trials import Trials
+from synthgait.validate import real_trained, run
+from synthgait.walks import walk
+
+#: Going on from a trained network takes fewer and smaller steps than learning from nothing.
+_FINE_TUNING = {"steps": 0.4, "learning_rate": 0.25}
+_WALKS_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What is compared.
+
+    Args:
+        sensors: of the estimator. strides: numbers of strides to learn from; those beyond the data are left out.
+        people: numbers of real people to train on; empty trains on none.
+        recipe: as ``estimators.read_recipe`` takes it; a walk is sensed for every stride, at least ``walks``.
+    """
+
+    sensors: tuple[str, ...] = ("lower_back",)
+    strides: tuple[int, ...] = (100, 1_000, 10_000)
+    people: tuple[int, ...] = (1, 2, 4)
+    recipe: Any = "gait_parameters"
+    resolved: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name in self.sensors:
+            tasks.sensor_named(name)
+        if any(n < 20 for n in self.strides) or any(n < 1 for n in self.people):
+            raise InputError("an ablation takes at least 20 strides and at least one person")
+        recipe = read_recipe(self.recipe)
+        if recipe["task"] != "gait_parameters":
+            raise InputError(f"the recipe is of {recipe['task']}; an ablation takes one of gait_parameters")
+        object.__setattr__(self, "resolved", recipe)
+
+
+def ablate(
+    settings: Ablation, recordings: Sequence[Recording], seed_dataset: Trials, generated: Trials | None = None, *, progress: bool = True
+) -> list[dict[str, Any]]:
+    """Train every arm and test it on the recordings.
+
+    Raises InputError where no recording has one of the sensors and a truth.
+    """
+    views = [view for recording in recordings for view in run.sensor_views(recording)]
+    usable = [v for v in views if v[1] in settings.sensors and v[2].truth and v[2].sampling_rate_hz is not None]
+    if not usable:
+        raise InputError(f"no recording has {' or '.join(settings.sensors)} and a truth; name another sensor or folder")
+    chosen = list({id(r): r for r in recordings if any(name in settings.sensors for _, name, _ in run.sensor_views(r))}.values())
+    result: list[dict[str, Any]] = []
+    best: dict[str, StrideNetwork] = {}
+    arms = _arms(settings, _ok(seed_dataset), None if generated is None else _ok(generated))
+    for name, strides, ideal in tqdm(arms, desc="train on synthetic people", disable=not progress):
+        estimator = GaitEstimator("gait_parameters", {s: fitted(strides, s, settings.resolved, ideal=ideal) for s in settings.sensors})
+        table = run.pairs(chosen, estimator, floors=(), progress=False)
+        result += [row | {"arm": name, "n_strides": len(strides), "n_real_people": 0} for row in run.rows(table)]
+        if name == arms[0][0]:
+            best = best or {s: members[0] for s, members in estimator.networks.items()}
+    together: dict[tuple[str, str, str], list[Recording]] = {}
+    for label, sensor, view in usable:
+        together.setdefault((view.dataset, label, sensor), []).append(view)
+    for (_, label, sensor), members in tqdm(together.items(), desc="train on real people", disable=not progress):
+        result += _with_people(settings, label, sensor, members, best[sensor], len(arms[0][1]))
+    return result
+
+
+def _ok(trials: Trials) -> Trials:
+    return trials.select(np.asarray(trials.table["status"] == "ok")) if "status" in trials.table else trials
+
+
+def _arms(settings: Ablation, seed_dataset: Trials, generated: Trials | None) -> list[tuple[str, Trials, bool]]:
+    """(name, strides, ideal sensors). The first has all strides; a subset holds the smaller ones."""
+    source, name = (seed_dataset, "seed") if generated is None else (generated, "generated")
+    order = np.random.default_rng(settings.resolved["seed"]).permutation(len(source))
+    healthy = order[(source.table["pathology"] == "none").to_numpy()[order]]
+    arms = [(name, source.select(order[: max(settings.strides)]), False)]
+    arms += [(name, source.select(order[:n]), False) for n in settings.strides if n < min(len(source), max(settings.strides))]
+    # as many strides in both, so that only what they are differs
+    count = min(len(healthy), max(settings.strides))
+    if count >= 2 and len(healthy) < len(source):
+        arms += [("without_pathology", source.select(healthy[:count]), False), (name, source.select(order[:count]), False)]
+    arms += [("without_sensor_randomisation", arms[0][1], True)]
+    if generated is not None:
+        arms += [("seed", seed_dataset, False)]
+    different: dict[tuple[str, int], tuple[str, Trials, bool]] = {}
+    for arm in arms:
+        different.setdefault((arm[0], len(arm[1])), arm)
+    return list(different.values())
+
+
+def fitted(strides: Trials, sensor: str, recipe: Mapping[str, Any], *, ideal: bool = False) -> list[StrideNetwork]:
+    """Networks for one sensor from all of these strides; nobody is held out, because real people test them."""
+    sensing, learning = np.random.SeedSequence([recipe["seed"], *sensor.encode()]).spawn(2)
+    make = exact if ideal else partial(sense, task="gait_parameters")
+    walks = max(len(strides), recipe["walks"])
+    examples = make(strides, sensor, np.random.default_rng(sensing), walks=walks, strides=recipe["strides_per_walk"])
+    return [train(examples, recipe, int(state)) for state in learning.generate_state(recipe["members"])]
+
+
+class _Exact(Examples):
+    """Examples whose batches are the windows as they are."""
+
+    def batch(self, rng: np.random.Generator, size: int) -> Batch:
+        rows = rng.integers(len(self.cycles), size=size)
+        given = (self.cycles, self.present, self.scalars, self.values, self.curves)
+        return Batch(*(torch.from_numpy(array[rows]) for array in given))
+
+
+def exact(trials: Trials, sensor: str, rng: np.random.Generator, *, walks: int, strides: int) -> Examples:
+    """As ``sense``, through ideal sensors in known places, of people whose height is known."""
+    rows = rng.choice(len(trials), size=walks, replace=walks > len(trials))
+    order = rows[np.argsort(trials.table["stride_time_s"].to_numpy(float)[rows], kind="stable")]
+    kind = tasks.sensor_named(sensor)
+    tables, windows = [], []
+    for start in range(0, len(order), _WALKS_AT_ONCE):
+        part = trials.select(order[start : start + _WALKS_AT_ONCE])
+        continuous = walk(part, max(strides, 3) * float(part.table["stride_time_s"].max()), rng)
+        tables.append(continuous.table)
+        recorded = _ideal(continuous, kind)
+        for i, height in enumerate(continuous.table["height_m"].to_numpy(float)):
+            windows.append(_windows({name: values[i] for name, values in recorded.items()}, kind, height))
+    found = assemble(sensor, "gait_parameters", Trials(pd.concat(tables, ignore_index=True)), windows)
+    return _Exact(**vars(found))
+
+
+def _windows(signals: Mapping[str, np.ndarray], kind: tasks.Sensor, height_m: float) -> Windows | None:
+    try:
+        return kind.featurise(signals, 100.0, Body(height_m=height_m))
+    except InputError:
+        return None
+
+
+def _ideal(walks: Trials, kind: tasks.Sensor) -> dict[str, np.ndarray]:
+    """Channel -> (N, T), as a sensor without errors tells it."""
+    if kind.name == "joint_angles":
+        groups = {"joint_angles": (walks.channels["joint_angles"], walks.signals["joint_angles"])}
+    elif kind.name.startswith("keypoints"):
+        readings = Markers("joints", root_relative=True).record(walks)
+        kept = [i for i, c in enumerate(readings.channels["keypoints_3d"]) if kind.name == "keypoints_3d" or not c.endswith("_z")]
+        names = tuple(readings.channels["keypoints_3d"][i] for i in kept)
+        groups = {"keypoints": (names, readings.signals["keypoints_3d"][:, :, kept])}
+    else:
+        sided = kind.channels[0].endswith(("_r", "_l"))
+        groups = {
+            place: (tuple(f"{place}_{channel}" for channel in IMU_CHANNELS), IMU(place).record(walks).signals[f"imu_{place}"])
+            for place in ([f"{kind.name}_{side}" for side in SIDES] if sided else [kind.name])
+        }
+    return {name: values[:, :, i].astype(float) for names, values in groups.values() for i, name in enumerate(names)}
+
+
+def _with_people(
+    settings: Ablation, label: str, sensor: str, views: Sequence[Recording], pretrained: StrideNetwork, n_strides: int
+) -> list[dict[str, Any]]:
+    """Rows of both arms trained on real people of one dataset and sensor."""
+    seen = real_trained.see((sensor, view) for view in views)
+    usable = [s for s in seen if real_trained.usable(s)]
+    people = sorted({s.person for s in usable})
+    if len(people) < real_trained.LEAST_PEOPLE:
+        return []
+    scratch = real_trained.recipe_of(settings.resolved)
+    tuning = scratch | {
+        "steps": max(round(_FINE_TUNING["steps"] * scratch["steps"]), 1),
+        "learning_rate": _FINE_TUNING["learning_rate"] * scratch["learning_rate"],
+    }
+    result: list[dict[str, Any]] = []
+    rng = np.random.default_rng(settings.resolved["seed"])
+    folds = np.array_split(rng.permutation(people), min(len(people), real_trained.MOST_FOLDS))
+    for count in (n for n in settings.people if n < len(people)):
+        rows: dict[str, list[dict[str, Any]]] = {"real_only": [], "pretrained": []}
+        for number, fold in enumerate(folds):
+            others = [person for person in people if person not in set(fold)]
+            taught = set(rng.choice(others, size=min(count, len(others)), replace=False))
+            tested = [s for s in seen if s.person in set(fold)]
+            training = [s for s in usable if s.person in taught]
+            for arm, recipe, start in (("real_only", scratch, None), ("pretrained", tuning, pretrained)):
+                for view, outcome in real_trained.estimates_of(tested, training, recipe, seed=number, start=start):
+                    rows[arm] += run.compared(view, label, real_trained.METHOD, partial(run.outcome_of, outcome))
+        for arm, found in rows.items():
+            told = {"arm": arm, "n_strides": n_strides if arm == "pretrained" else 0, "n_real_people": count}
+            result += [row | told for row in run.rows(pd.DataFrame(found))]
+    return result
+
+
+def as_text(rows: Sequence[Mapping[str, Any]], quantities: Sequence[str] = ("walking_speed_mps", "step_length_m")) -> str:
+    """The rows as a table for people."""
+    lines = []
+    heading = None
+    for row in sorted(rows, key=lambda r: (r["dataset"], r["sensor"], r["group"], r["quantity"], r["n_real_people"])):
+        if row["quantity"] not in quantities or row["mae"] is None:
+            continue
+        title = f"{row['dataset']} · {row['sensor']} · {row['group']} · {row['quantity']}"
+        if title != heading:
+            lines += ["", title, f"  {'arm':30} {'strides':>8} {'real people':>12} {'n':>4} {'MAE':>7} {'bias':>7} {'r':>6}"]
+            heading = title
+        r = "–" if row["r"] is None else f"{row['r']:.2f}"
+        numbers = f"{row['n_strides']:8d} {row['n_real_people']:12d} {row['n_recordings']:4d} {row['mae']:7.3f} {row['bias']:+7.3f} {r:>6}"
+        lines.append(f"  {row['arm']:30} {numbers}")
+    return "\n".join(lines).strip("\n")

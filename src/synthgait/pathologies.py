@@ -230,7 +230,7 @@ def apply_to_task(task: WalkingTask, subject: Subject) -> WalkingTask:
                 curves[name] = (habit.changed(factor, subject.severity), shift)
             else:
                 curves[name] = (factor, habit.changed(shift, subject.severity))
-    return replace(task, habits=tuple((name, factor, shift) for name, (factor, shift) in curves.items()))
+    return replace(task, habits=tuple((name, *change) for name, change in curves.items() if change != (1.0, 0.0)))
 
 
 def _sides(side: str, affected_side: str) -> Iterable[str]:

@@ -189,16 +189,17 @@ def estimate(
 
 @app.command()
 def validate(
-    what: Annotated[str, typer.Argument(help="recordings, simulations or generator.")] = "recordings",
+    what: Annotated[str, typer.Argument(help="recordings, simulations, generator or coverage.")] = "recordings",
     recordings: Annotated[Path | None, typer.Option(help="Folder of datasets.")] = None,
     estimator: Annotated[list[Path] | None, typer.Option(help="Folders of fitted estimators.")] = None,
     data: Annotated[list[Path] | None, typer.Option("--data", help="Seed datasets; by default the bundled one.")] = None,
+    drawn: Annotated[Path | None, typer.Option("--figures", help="Folder for the pictures of coverage.")] = None,
     json_path: Json = None,
 ) -> None:
-    """Check estimators, simulated gaits or generators, and print the table."""
+    """Check estimators, simulated gaits or generators, or what a seed dataset covers, and print the table."""
     from synthgait import verdicts
 
-    figures, text = verdicts.of(what, recordings, estimator or [], data)
+    figures, text = verdicts.of(what, recordings, estimator or [], data, drawn)
     _show(figures, text, json_path)
 
 

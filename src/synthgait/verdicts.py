@@ -16,16 +16,21 @@ from synthgait import datasets
 from synthgait import recordings as real
 from synthgait.errors import InputError
 from synthgait.estimators import GaitEstimator
+from synthgait.trials import Trials
 
-QUESTIONS = ("recordings", "simulations", "generator")
+QUESTIONS = ("recordings", "simulations", "generator", "coverage")
 BENCHES = ("simulate", "generate")
 DEFAULT_ESTIMATORS = (Path("runs/gait_parameters"), Path("runs/muscle_activation"))
 
 
 def of(
-    question: str, recordings: Path | None = None, estimators: Sequence[Path] = (), data: Sequence[Path] | None = None
+    question: str,
+    recordings: Path | None = None,
+    estimators: Sequence[Path] = (),
+    data: Sequence[Path] | None = None,
+    figures: Path | None = None,
 ) -> tuple[Any, str]:
-    """Figures and text of one of ``QUESTIONS``. Raises InputError."""
+    """Figures and text of one of ``QUESTIONS``; coverage also draws into the folder ``figures``. Raises InputError."""
     if question not in QUESTIONS:
         raise InputError(f"there is nothing called {question!r} to validate; there are {', '.join(QUESTIONS)}")
     if question == "generator":
@@ -35,6 +40,8 @@ def of(
         rows, _ = evaluate(datasets.load(data))
         return rows, table_text(rows)
     where = real.find(recordings)
+    if question == "coverage":
+        return cover(datasets.load(data), where, figures)
     if where is None:
         raise InputError("no recordings are here; give --recordings FOLDER or set $SYNTHGAIT_RECORDINGS (docs/recordings.md)")
     if question == "simulations":
@@ -50,6 +57,25 @@ def of(
 
     result = run.rows(table)
     return result, run.as_text(result)
+
+
+def cover(seed_dataset: Trials, recordings: Path | None, folder: Path | None) -> tuple[dict[str, Any], str]:
+    """What a seed dataset covers, beside the reference table of real walking where there is one; with ``folder``
+    also ``coverage.png`` and a strip of the most severe gait of each pathology, ``strip_<pathology>.png``.
+    """
+    from synthgait.report import coverage, strips
+    from synthgait.report.style import png
+
+    table = None if recordings is None else real.reference_table(recordings)
+    told = coverage.coverage(seed_dataset.table, table)
+    text = coverage.as_text(told)
+    if folder is not None:
+        drawn = {"coverage": coverage.picture(seed_dataset.table, table)} | strips.of_each_pathology(seed_dataset)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, figure in drawn.items():
+            (folder / f"{name}.png").write_bytes(png(figure))
+        text += f"\n\n{len(drawn)} figures are in {folder}."
+    return told, text
 
 
 def pairs(estimators: Sequence[GaitEstimator], where: Path) -> pd.DataFrame:

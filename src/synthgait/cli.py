@@ -205,14 +205,15 @@ def validate(
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="simulate or generate.")],
+    what: Annotated[str, typer.Argument(help="simulate, mesh or generate.")],
     model: Annotated[Path, typer.Option(help="Folder of a generator, for generate.")] = Path("runs/diffusion"),
+    moco_limit: Annotated[float, typer.Option(help="Seconds after which one Moco solve is ended, for simulate.")] = 900.0,
     json_path: Json = None,
 ) -> None:
-    """Measure speed beside a peer in the same run."""
+    """Measure speed beside a peer in the same run, or what a three times finer mesh changes."""
     from synthgait import verdicts
 
-    figures, text = verdicts.bench(what, model)
+    figures, text = verdicts.bench(what, model, moco_limit)
     _show(figures, text, json_path)
 
 

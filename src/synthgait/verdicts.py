@@ -19,7 +19,7 @@ from synthgait.estimators import GaitEstimator
 from synthgait.trials import Trials
 
 QUESTIONS = ("recordings", "simulations", "generator", "coverage")
-BENCHES = ("simulate", "generate")
+BENCHES = ("simulate", "mesh", "generate")
 DEFAULT_ESTIMATORS = (Path("runs/gait_parameters"), Path("runs/muscle_activation"))
 
 
@@ -96,7 +96,7 @@ def pairs(estimators: Sequence[GaitEstimator], where: Path) -> pd.DataFrame:
     return table
 
 
-def bench(what: str, model: Path) -> tuple[dict[str, Any], str]:
+def bench(what: str, model: Path, moco_limit_s: float = 900.0) -> tuple[dict[str, Any], str]:
     """Figures and text of one of ``BENCHES``. Raises InputError."""
     if what not in BENCHES:
         raise InputError(f"there is no bench called {what!r}; there are {', '.join(BENCHES)}")
@@ -107,5 +107,8 @@ def bench(what: str, model: Path) -> tuple[dict[str, Any], str]:
         return figures, generating.table_text(figures)
     from synthgait import bench as simulating
 
-    figures = simulating.bench_simulate()
+    if what == "mesh":
+        figures = simulating.bench_mesh()
+        return figures, simulating.mesh_text(figures)
+    figures = simulating.bench_simulate(moco_limit_s=moco_limit_s)
     return figures, simulating.as_text(figures)

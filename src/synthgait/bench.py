@@ -2,7 +2,7 @@
 
 In: nothing but limits. Out: one dictionary of figures and a text. Both engines get the same planar body,
 mesh, guess and tolerance in one run, one thread each; three-dimensional gaits are those of a study, with
-their certificates, failures counted.
+their certificates, failures counted. A mesh study tells what the mesh does to the curves.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from synthgait.anthropometry import build_model
+from synthgait.conventions import GRAVITY_MPS2
+from synthgait.gait import stride_from_solution
 from synthgait.musculoskeletal import MusculoskeletalModel
 from synthgait.planar import planar
 from synthgait.simulate.sweep import Steps, solve_one
@@ -140,16 +142,18 @@ def bench_study(study: str = "quick", max_symmetric: int = 8, max_asymmetric: in
     """Certified gaits per core-hour over the first gaits of a study, each started as its plan says.
 
     CPU time is that of both sides and of this process; what is done once (loading libraries, building the
-    programmes of both kinds) is told apart as ``start_cpu_s``.
+    programmes of both kinds) is told apart as ``start_cpu_s``. The equations are compiled, as those of a study of
+    many gaits are, which takes two minutes where they never were and is not counted.
 
-    Returns ``gaits_per_core_hour`` with ``symmetric`` and ``asymmetric``, and ``gaits``: rows
-    ``trial_id, symmetric, status, cpu_s``.
+    Returns ``gaits_per_core_hour`` with ``symmetric`` and ``asymmetric``, ``compiled`` (False without a C
+    compiler), and ``gaits``: rows ``trial_id, symmetric, status, cpu_s``.
     """
     chosen = _first(Study.load(study).plan(), {True: max_symmetric, False: max_asymmetric})
     solutions: dict[str, bytes | None] = {}
     rows: list[dict[str, Any]] = []
     start = 0.0
     try:
+        compiled = bool(call("casadi", "synthgait.simulate.solve:compile_walking", chosen[0].model()))
         for symmetric in (True, False):
             first = next((t for t in chosen if t.task.symmetric == symmetric), None)
             if first is not None:
@@ -167,7 +171,7 @@ def bench_study(study: str = "quick", max_symmetric: int = 8, max_asymmetric: in
     for name, symmetric in (("symmetric", True), ("asymmetric", False)):
         of = [row for row in rows if row["symmetric"] == symmetric]
         rates[name] = 3600.0 * sum(row["status"] == "ok" for row in of) / sum(row["cpu_s"] for row in of) if of else None
-    return {"gaits_per_core_hour": rates, "gaits": rows, "start_cpu_s": start}
+    return {"gaits_per_core_hour": rates, "compiled": compiled, "gaits": rows, "start_cpu_s": start}
 
 
 def _first(plan: list[PlannedTrial], most: dict[bool, int]) -> list[PlannedTrial]:
@@ -192,6 +196,61 @@ def _timed(trial: PlannedTrial, guess: bytes | None) -> tuple[Any, float]:
 
 def _all_cpu_s() -> float:
     return time.process_time() + sum(call(side, "time:process_time") for side in ("casadi", "opensim"))
+
+
+# -- the mesh --------------------------------------------------------------------------------------------
+
+
+def bench_mesh(model: MusculoskeletalModel | None = None, task: WalkingTask | None = None, finer: int = 3) -> dict[str, Any]:
+    """How far a gait's curves lie from those of the same gait on a finer mesh.
+
+    Args:
+        model, task: by default a healthy adult at 1.2 m/s on the mesh of the studies.
+        finer: how many times more intervals the other mesh has.
+
+    Returns:
+        ``worst_angle_deg`` and ``worst_force_percent_bw``, the largest differences over the cycle of any joint
+        or pelvis angle and of any ground reaction component; ``curves``: rows ``quantity, worst, unit``;
+        ``meshes``: rows ``intervals, status, iterations, cost, stride_time_s, cpu_s``.
+    """
+    person = Subject("adult")
+    body, task = model or build_model(person), task or WalkingTask(walking_speed_mps=1.2)
+    side, strides, meshes = Side(), [], []
+    try:
+        guess = None
+        for each in (task, replace(task, intervals=finer * task.intervals)):
+            before = side.call("time:process_time")
+            guess = side.call("synthgait.simulate.solve:solve_walking", body, each, guess)
+            row = {name: getattr(guess, name) for name in ("status", "iterations", "cost", "stride_time_s")}
+            meshes.append({"intervals": each.intervals} | row | {"cpu_s": side.call("time:process_time") - before})
+            strides.append(stride_from_solution(body, person, each, guess))
+    finally:
+        side.close()
+    weight = GRAVITY_MPS2 * float(body.mass_kg)
+    curves = []
+    for group, unit, scale in (
+        ("joint_angles", "deg", 180 / np.pi),
+        ("pelvis", "deg", 180 / np.pi),
+        ("ground_reaction", "% BW", 100 / weight),
+    ):
+        for name in strides[0].channels[group]:
+            if not name.startswith("pelvis_t") or name == "pelvis_tilt":
+                worst = scale * float(np.abs(strides[1].channel(name) - strides[0].channel(name)).max())
+                curves.append({"quantity": name, "worst": worst, "unit": unit})
+    worst_of = {unit: max(row["worst"] for row in curves if row["unit"] == unit) for unit in ("deg", "% BW")}
+    return {"worst_angle_deg": worst_of["deg"], "worst_force_percent_bw": worst_of["% BW"], "curves": curves, "meshes": meshes}
+
+
+def mesh_text(told: dict[str, Any]) -> str:
+    """The figures for people."""
+    lines = [f"{'intervals':>10}{'status':>15}{'iterations':>12}{'cost':>10}{'stride s':>10}{'CPU s':>8}"]
+    for row in told["meshes"]:
+        numbers = f"{row['iterations']:12d}{row['cost']:10.4f}{row['stride_time_s']:10.4f}{row['cpu_s']:8.1f}"
+        lines.append(f"{row['intervals']:10d}{row['status']:>15}{numbers}")
+    lines.append("largest differences over the cycle:")
+    lines += [f"{row['quantity']:28}{row['worst']:8.2f} {row['unit']}" for row in sorted(told["curves"], key=lambda row: -row["worst"])[:8]]
+    lines.append(f"angles {told['worst_angle_deg']:.2f} deg, ground reaction {told['worst_force_percent_bw']:.2f} % of body weight at most")
+    return "\n".join(lines)
 
 
 def as_text(told: dict[str, Any]) -> str:

@@ -192,17 +192,18 @@ def estimate(
 
 @app.command()
 def validate(
-    what: Annotated[str, typer.Argument(help="recordings, simulations or generator.")] = "recordings",
+    what: Annotated[str, typer.Argument(help="recordings, simulations, generator or coverage.")] = "recordings",
     recordings: Annotated[Path | None, typer.Option(help="Folder of datasets.")] = None,
     estimator: Annotated[list[Path] | None, typer.Option(help="Folders of fitted estimators; by default the bundled ones.")] = None,
     data: Annotated[list[Path] | None, typer.Option("--data", help="Seed datasets; by default the bundled one.")] = None,
     real_baseline: Annotated[bool, typer.Option("--real-baseline", help="Also train the network on real people, leaving out.")] = False,
+    drawn: Annotated[Path | None, typer.Option("--figures", help="Folder for the pictures of coverage.")] = None,
     json_path: Json = None,
 ) -> None:
-    """Check estimators, simulated gaits or generators, and print the table."""
+    """Check estimators, simulated gaits or generators, or what a seed dataset covers, and print the table."""
     from synthgait import verdicts
 
-    figures, text = verdicts.of(what, recordings, estimator or [], data, real_baseline)
+    figures, text = verdicts.of(what, recordings, estimator or [], data, real_baseline, drawn)
     _show(figures, text, json_path)
 
 
@@ -228,14 +229,15 @@ def ablate(
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="simulate, generate or estimate.")],
+    what: Annotated[str, typer.Argument(help="simulate, mesh, generate or estimate.")],
     model: Annotated[Path, typer.Option(help="Folder of a generator, for generate.")] = Path("runs/diffusion"),
+    moco_limit: Annotated[float, typer.Option(help="Seconds after which one Moco solve is ended, for simulate.")] = 900.0,
     json_path: Json = None,
 ) -> None:
-    """Measure speed beside a peer in the same run."""
+    """Measure speed beside a peer in the same run, or what a three times finer mesh changes."""
     from synthgait import verdicts
 
-    figures, text = verdicts.bench(what, model)
+    figures, text = verdicts.bench(what, model, moco_limit)
     _show(figures, text, json_path)
 
 

@@ -131,9 +131,9 @@ def _declaration(path: Path) -> dict[str, Any]:
             "n_subjects": people,
             "by_pathology": dict(sorted(kinds.items())),
         }
-    if "changes" in content:
+    if "sides" in content:
         table = pathologies.load(path)
-        return {"kind": "pathology", "name": table.name, "n_changes": len(table.changes) + len(table.task)}
+        return {"kind": "pathology", "name": table.name, "n_changes": len(table.changes) + len(table.task) + len(table.habits)}
     return {"kind": "declaration", "keys": sorted(map(str, content))}
 
 

@@ -4,8 +4,8 @@ In: a ``MusculoskeletalModel``, a ``WalkingTask`` and perhaps a guess. Out: a ``
 
 The problem is that of ``simulate.problem``: trapezoidal rule, implicit dynamics, half a stride closed
 by the mirror or a whole one closed on itself, the mean over time of the same cost terms with the same
-shares, but for one: the soft pull's share of textbook ground reaction is not in Moco's cost, so the two
-agree at tracking_weight 0. Moco differentiates by finite differences, so it is much slower.
+shares, but for one: the soft pull to textbook ground reaction is not in Moco's cost (the pulls to joint angles,
+activations and rise are), so the two agree at tracking_weight 0. Moco differentiates by finite differences, so it is much slower.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import opensim
@@ -26,10 +27,13 @@ from synthgait.conventions import mirror_name, mirror_sign
 from synthgait.errors import InputError
 from synthgait.musculoskeletal import MusculoskeletalModel, hip_to_ankle_m
 from synthgait.simulate.normative import (
+    activity_weights,
     froude_speed,
     periodic_derivative,
     pull_weights,
-    reference_angle,
+    pulled_angle,
+    reference_activation,
+    reference_rise_mps,
     stride_time_bounds_s,
     typical_stride_time_s,
 )
@@ -199,7 +203,8 @@ class _Walk:
     def _add_costs(self, problem: opensim.MocoProblem, reference_stride_time_s: float) -> None:
         """The terms of ``WalkingProblem._cost``, each a mean over time."""
         task, muscles = self.task, len(self.muscle_path)
-        weight = {name: share * getattr(task, f"{name}_weight") for name, share in COST_SHARES.items() if name != "ground"}
+        own = ("excitation", "activation", "acceleration", "lumbar", "trunk")
+        weight = {name: COST_SHARES[name] * getattr(task, f"{name}_weight") for name in own}
 
         def add(goal: opensim.MocoGoal, goal_weight: float) -> None:
             if goal_weight != 0:
@@ -230,7 +235,8 @@ class _Walk:
             frames.append("/bodyset/torso")
             upright.setFramePaths(frames)
             pose = dict.fromkeys(self.coordinate_path, 0.0) | {"lumbar_extension": -task.trunk_lean_rad}
-            upright.setStatesReference(self._table(pose, lambda name, time_s: np.full_like(time_s, pose[name]), reference_stride_time_s))
+            still = {f"{self.coordinate_path[name]}/value": partial(np.full_like, fill_value=angle) for name, angle in pose.items()}
+            upright.setStatesReference(self._table(still, reference_stride_time_s))
             add(upright, weight["trunk"])
         rotations = [d.coordinate for j in self.model.joints for d in j.degrees if d.kind == "rotation"]
         for name in rotations:
@@ -238,31 +244,41 @@ class _Walk:
             goal.setOutputPath(f"{self.coordinate_path[name]}|acceleration")
             goal.setExponent(2)
             add(goal, weight["acceleration"] / 400.0 / len(rotations))
-        tracked = {name: share * weight["tracking"] for name, share in pull_weights(list(self.coordinate_path)).items()}
-        tracked = {name: w for name, w in tracked.items() if w > 0}
-        if tracked:
+        if task.tracking_weight > 0:
+            pulls = self._pulls()
             goal = opensim.MocoStateTrackingGoal("tracking")
-            goal.setReference(
-                self._table(
-                    tracked,
-                    lambda name, t: reference_angle(name, froude_speed(self.model, self.task), t / reference_stride_time_s),
-                    reference_stride_time_s,
-                )
-            )
-            goal.setPattern("|".join(f"{self.coordinate_path[n]}/value" for n in tracked))
-            for name, w in tracked.items():
-                goal.setWeightForState(f"{self.coordinate_path[name]}/value", w)
+            goal.setReference(self._table({path: curve for path, (_, curve) in pulls.items()}, reference_stride_time_s))
+            goal.setPattern("|".join(pulls))
+            for path, (w, _) in pulls.items():
+                goal.setWeightForState(path, w)
             add(goal, 1.0)
 
-    def _table(self, names: Iterable[str], curve: Callable[[str, np.ndarray], np.ndarray], stride_time_s: float) -> opensim.TableProcessor:
-        """Coordinate values against time, past the longest stride there can be."""
+    def _pulls(self) -> dict[str, tuple[float, Callable[[np.ndarray], np.ndarray]]]:
+        """State -> weight of its pull and textbook curve over the phase: angles, activations, vertical pelvis speed."""
+        task, speed, at = self.task, froude_speed(self.model, self.task), self.task.left_contact_phase
+        share = {name: COST_SHARES[name] * task.tracking_weight for name in ("tracking", "activity", "rise")}
+        stride_time = task.stride_time_s or typical_stride_time_s(self.model, task)
+        lift = partial(reference_rise_mps, task.walking_speed_mps, speed, stride_time, left_contact_phase=at)
+        pulls: dict[str, tuple[float, Callable[[np.ndarray], np.ndarray]]] = {
+            f"{self.coordinate_path['pelvis_ty']}/speed": (share["rise"], lift)
+        }
+        for name, w in pull_weights(list(self.coordinate_path)).items():
+            pulls[f"{self.coordinate_path[name]}/value"] = (share["tracking"] * w, partial(pulled_angle, name, speed, task))
+        # without a textbook curve a muscle has no weight
+        for name, w in activity_weights([m.name for m in self.model.muscles]).items():
+            curve = partial(reference_activation, name, speed, left_contact_phase=at)
+            pulls[f"/forceset/{name}/activation"] = (share["activity"] * w, curve)  # type: ignore[assignment]
+        return pulls
+
+    def _table(self, curves: Mapping[str, Callable[[np.ndarray], np.ndarray]], stride_time_s: float) -> opensim.TableProcessor:
+        """States against time, past the longest stride there can be, from curves over the phase."""
         time_s = np.arange(-0.1, max(stride_time_bounds_s(self.model, self.task)[1], stride_time_s) + 0.2, 0.01)
         table = opensim.TimeSeriesTable()
         labels = opensim.StdVectorString()
-        for name in names:
-            labels.append(f"{self.coordinate_path[name]}/value")
+        for path in curves:
+            labels.append(path)
         table.setColumnLabels(labels)
-        values = np.stack([curve(name, time_s) for name in names], axis=1)
+        values = np.stack([curve(time_s / stride_time_s) for curve in curves.values()], axis=1)
         for instant, row in zip(time_s, values, strict=True):
             table.appendRow(float(instant), opensim.RowVector.createFromMat(row))
         table.addTableMetaDataString("inDegrees", "no")
@@ -293,7 +309,7 @@ class _Walk:
         names = list(self.coordinate_path)
         stride_time = float(np.clip(typical_stride_time_s(self.model, self.task), *stride_time_bounds_s(self.model, self.task)))
         k, m = 2 * self.task.intervals, len(self.muscle_path)
-        q = np.stack([reference_angle(name, froude_speed(self.model, self.task), np.arange(k) / k) for name in names], axis=1)
+        q = np.stack([pulled_angle(name, froude_speed(self.model, self.task), self.task, np.arange(k) / k) for name in names], axis=1)
         flat = np.zeros((k, m))
         a, tendon, control = flat + 0.05, flat + 0.1, np.zeros((k, len(self.motor_path)))
         points = self.body.evaluate(q, 0.0 * q, a, tendon, flat, control)["contact_point"]

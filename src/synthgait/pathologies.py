@@ -2,7 +2,8 @@
 
 In: the tables of ``simulations/pathologies/*.yaml``, a healthy model and a ``Subject``. Out: the
 changed ``MusculoskeletalModel`` and ``WalkingTask``. Severity interpolates linearly between the
-healthy value at 0 and the table's at 1.
+healthy value at 0 and the table's at 1. "crouch+equinus" is both at once: their changes are made in turn, at the
+same severity and on the same side, so that factors on the same number multiply and shifts add up.
 """
 
 from __future__ import annotations
@@ -189,6 +190,35 @@ def get(name: str) -> Pathology:
     return tables()[name]
 
 
+def parts(name: str) -> tuple[Pathology, ...]:
+    """The tables of a pathology or of a combination ("crouch+equinus").
+
+    Raises:
+        InputError: one of them does not exist, or they are not in alphabetical order, each once.
+    """
+    names = name.split("+")
+    if names != sorted(set(names)):
+        raise InputError(f"write the combination {name!r} in alphabetical order, each once: {'+'.join(sorted(set(names)))!r}")
+    return tuple(get(one) for one in names)
+
+
+def sides(name: str) -> tuple[str, ...]:
+    """The affected sides that occur, of a combination those that all its parts share. Raises InputError."""
+    first, *others = parts(name)
+    shared = tuple(side for side in first.sides if all(side in other.sides for other in others))
+    if not shared:
+        raise InputError(f"no side can have all of {name!r}; see the sides in the tables of simulations/pathologies")
+    return shared
+
+
+def age_years(name: str) -> tuple[float, float]:
+    """The ages a study may draw, of a combination those that all its parts share. Raises InputError."""
+    lows, highs = zip(*(table.age_years for table in parts(name)), strict=True)
+    if max(lows) > min(highs):
+        raise InputError(f"nobody is of an age for all of {name!r}; see age_years in the tables of simulations/pathologies")
+    return max(lows), min(highs)
+
+
 def apply(model: MusculoskeletalModel, subject: Subject) -> MusculoskeletalModel:
     """The subject's body with its pathology, from the healthy one.
 
@@ -197,18 +227,18 @@ def apply(model: MusculoskeletalModel, subject: Subject) -> MusculoskeletalModel
     """
     if subject.pathology == "none":
         return model
-    for change in get(subject.pathology).changes:
-        sides = _sides(change.side, subject.affected_side)
+    for change in (change for table in parts(subject.pathology) for change in table.changes):
+        where = _sides(change.side, subject.affected_side)
         if isinstance(change, MuscleChange):
-            wanted = {f"{name}_{side}" for name in change.names for side in sides}
+            wanted = {f"{name}_{side}" for name in change.names for side in where}
             muscles = tuple(_changed(m, change, subject.severity) if m.name in wanted else m for m in model.muscles)
             model = replace(model, muscles=muscles)
         elif isinstance(change, PassiveChange):
-            wanted = {c if c in LUMBAR_COORDINATES else f"{c}_{side}" for c in change.coordinates for side in sides}
+            wanted = {c if c in LUMBAR_COORDINATES else f"{c}_{side}" for c in change.coordinates for side in where}
             moments = tuple(_changed(p, change, subject.severity) if p.coordinate in wanted else p for p in model.passive_moments)
             model = replace(model, passive_moments=moments)
         else:
-            model = replace(model, joints=tuple(_aligned(j, change, sides, subject.severity) for j in model.joints))
+            model = replace(model, joints=tuple(_aligned(j, change, where, subject.severity) for j in model.joints))
     return model
 
 
@@ -216,21 +246,21 @@ def apply_to_task(task: WalkingTask, subject: Subject) -> WalkingTask:
     """The task as the pathology changes it."""
     if subject.pathology == "none":
         return task
-    for change in get(subject.pathology).task:
+    for change in (change for table in parts(subject.pathology) for change in table.task):
         task = replace(task, **{str(change.parameter): change.changed(getattr(task, change.parameter), subject.severity)})  # type: ignore[arg-type]
     curves = {name: (factor, shift) for name, factor, shift in task.habits}
-    for habit in get(subject.pathology).habits:
-        sides = list(_sides(habit.side, subject.affected_side))
-        if habit.phase is not None and len(sides) == 1:
-            later = habit.changed(0.0, subject.severity) * (1.0 if sides == ["r"] else -1.0)
+    for habit in (habit for table in parts(subject.pathology) for habit in table.habits):
+        where = list(_sides(habit.side, subject.affected_side))
+        if habit.phase is not None and len(where) == 1:
+            later = habit.changed(0.0, subject.severity) * (1.0 if where == ["r"] else -1.0)
             task = replace(task, left_contact_phase=task.left_contact_phase + later)
-        for name in dict.fromkeys(n if n.startswith("pelvis") else f"{n}_{side}" for n in habit.angles for side in sides):
+        for name in dict.fromkeys(n if n.startswith("pelvis") else f"{n}_{side}" for n in habit.angles for side in where):
             factor, shift = curves.get(name, (1.0, 0.0))
             if habit.factor_at_severity_1 is not None:
                 curves[name] = (habit.changed(factor, subject.severity), shift)
             else:
                 curves[name] = (factor, habit.changed(shift, subject.severity))
-    return replace(task, habits=tuple((name, factor, shift) for name, (factor, shift) in curves.items()))
+    return replace(task, habits=tuple((name, *change) for name, change in curves.items() if change != (1.0, 0.0)))
 
 
 def _sides(side: str, affected_side: str) -> Iterable[str]:

@@ -81,7 +81,7 @@ class Group(_Strict):
     times, with speeds spread evenly over ``walking_speed_mps`` or over ``froude_speed`` (speed over the
     square root of gravity times leg length), and cadences that are drawn, independently of speed, from
     ``cadence_factor`` times the self-chosen one; a share ``free_cadence`` of the trials chooses its own
-    cadence. Severities and sides take turns.
+    cadence. Severities and sides take turns. ``pathology`` may join several tables: "crouch+equinus".
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -112,18 +112,19 @@ class Group(_Strict):
         if self.pathology == "none" and (self.severities or self.sides):
             raise ValueError("severities and sides need a pathology")
         if self.pathology != "none":
-            known = pathologies.get(self.pathology)
+            known = pathologies.sides(self.pathology)
             if not self.severities or not all(0.0 < s <= 1.0 for s in self.severities):
                 raise ValueError("severities of a pathology are numbers above 0, at most 1")
             for side in self.sides:
-                if side not in known.sides:
-                    raise ValueError(f"{self.pathology} does not occur on side {side!r}; its sides are {', '.join(known.sides)}")
+                if side not in known:
+                    raise ValueError(f"{self.pathology} does not occur on side {side!r}; its sides are {', '.join(known)}")
+            pathologies.age_years(self.pathology)
         return self
 
     @property
     def ages(self) -> Range:
         """The group's own ages, or the pathology's."""
-        return self.age_years or pathologies.get(self.pathology).age_years
+        return self.age_years or pathologies.age_years(self.pathology)
 
 
 class Declaration(_Strict):
@@ -217,8 +218,8 @@ class Study:
 
     def resolved(self) -> str:
         """The whole configuration with every default and the pathology tables it uses, as JSON."""
-        used = sorted({group.pathology for group in self.declaration.groups} - {"none"})
-        tables = {name: pathologies.get(name).model_dump(mode="json") for name in used}
+        used = {group.pathology for group in self.declaration.groups} - {"none"}
+        tables = {table.name: table.model_dump(mode="json") for name in used for table in pathologies.parts(name)}
         content = {"study": self.declaration.model_dump(mode="json"), "pathologies": tables, "synthgait_version": synthgait.__version__}
         return json.dumps(content, indent=1, sort_keys=True)
 
@@ -254,7 +255,7 @@ class Study:
             band = (low + (high - low) * i / group.subjects, low + (high - low) * (i + 1) / group.subjects)
             ill = {}
             if group.pathology != "none":
-                sides = group.sides or pathologies.get(group.pathology).sides
+                sides = group.sides or pathologies.sides(group.pathology)
                 severity = group.severities[i % len(group.severities)]
                 side = sides[i // len(group.severities) % len(sides)]
                 ill = {"pathology": group.pathology, "severity": severity, "affected_side": side}

@@ -17,9 +17,10 @@ from synthgait import bundled, datasets
 from synthgait import recordings as real
 from synthgait.errors import InputError
 from synthgait.estimators import GaitEstimator
+from synthgait.trials import Trials
 
-QUESTIONS = ("recordings", "simulations", "generator")
-BENCHES = ("simulate", "generate", "estimate")
+QUESTIONS = ("recordings", "simulations", "generator", "coverage")
+BENCHES = ("simulate", "mesh", "generate", "estimate")
 
 
 def of(
@@ -28,8 +29,9 @@ def of(
     estimators: Sequence[Path] = (),
     data: Sequence[Path] | None = None,
     real_baseline: bool = False,
+    figures: Path | None = None,
 ) -> tuple[Any, str]:
-    """Figures and text of one of ``QUESTIONS``. Raises InputError."""
+    """Figures and text of one of ``QUESTIONS``; coverage also draws into the folder ``figures``. Raises InputError."""
     if question not in QUESTIONS:
         raise InputError(f"there is nothing called {question!r} to validate; there are {', '.join(QUESTIONS)}")
     if question == "generator":
@@ -38,6 +40,8 @@ def of(
 
         rows, _ = evaluate(datasets.load(data))
         return rows, table_text(rows)
+    if question == "coverage":
+        return cover(datasets.load(data), real.find(recordings), figures)
     where = _found(recordings)
     if question == "simulations":
         from synthgait.validate import simulations
@@ -72,6 +76,25 @@ def _loaded(folders: Sequence[Path]) -> list[GaitEstimator]:
 def say(sentence: str) -> None:
     """A sentence beside progress bars, on stderr, so that figures asked for on the screen stay JSON."""
     tqdm.write(sentence, file=sys.stderr)
+
+
+def cover(seed_dataset: Trials, recordings: Path | None, folder: Path | None) -> tuple[dict[str, Any], str]:
+    """What a seed dataset covers, beside the reference table of real walking where there is one; with ``folder``
+    also ``coverage.png`` and a strip of the most severe gait of each pathology, ``strip_<pathology>.png``.
+    """
+    from synthgait.report import coverage, strips
+    from synthgait.report.style import png
+
+    table = None if recordings is None else real.reference_table(recordings)
+    told = coverage.coverage(seed_dataset.table, table)
+    text = coverage.as_text(told)
+    if folder is not None:
+        drawn = {"coverage": coverage.picture(seed_dataset.table, table)} | strips.of_each_pathology(seed_dataset)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, figure in drawn.items():
+            (folder / f"{name}.png").write_bytes(png(figure))
+        text += f"\n\n{len(drawn)} figures are in {folder}."
+    return told, text
 
 
 def pairs(estimators: Sequence[GaitEstimator], where: Path, real_baseline: bool = False) -> pd.DataFrame:
@@ -129,7 +152,7 @@ def ablate(
     return rows, ablation.as_text(rows)
 
 
-def bench(what: str, model: Path) -> tuple[dict[str, Any], str]:
+def bench(what: str, model: Path, moco_limit_s: float = 900.0) -> tuple[dict[str, Any], str]:
     """Figures and text of one of ``BENCHES``. Raises InputError."""
     if what not in BENCHES:
         raise InputError(f"there is no bench called {what!r}; there are {', '.join(BENCHES)}")
@@ -147,5 +170,8 @@ def bench(what: str, model: Path) -> tuple[dict[str, Any], str]:
         return figures, estimating.as_text(figures)
     from synthgait import bench as simulating
 
-    figures = simulating.bench_simulate()
+    if what == "mesh":
+        figures = simulating.bench_mesh()
+        return figures, simulating.mesh_text(figures)
+    figures = simulating.bench_simulate(moco_limit_s=moco_limit_s)
     return figures, simulating.as_text(figures)

@@ -30,7 +30,7 @@ def _derivatives(model, intervals: int, symmetric: bool):
     nodes[:, layout.slices["q"].start + model.coordinates.index("pelvis_ty")] = rng.uniform(0.84, 0.87, intervals) / 0.5
     task = dict.fromkeys(TASK, 1.0) | {"gravity_x_mps2": 0.3, "gravity_y_mps2": -9.8, "trunk_lean_rad": 0.1}
     body = np.array([parameters(model)[name] for name in problem.parameter_names])
-    p = np.concatenate([body, list(task.values()), rng.uniform(-0.2, 0.2, (len(model.coordinates) + 6) * intervals)])
+    p = np.concatenate([body, list(task.values()), rng.uniform(-0.2, 0.2, problem._reference.numel() * intervals)])
     x = np.append(nodes.ravel(), 1.1)
     step = rng.normal(0.0, 1.0, len(x))
     lam, sigma = rng.normal(0.0, 1.0, problem.nlp["g"].numel()), 0.7

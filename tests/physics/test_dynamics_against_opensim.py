@@ -89,7 +89,7 @@ def _ours(model, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         nodes[:, layout.slices[name]] = values
     p = np.array([parameters(model)[name] for name in problem.parameter_names])
     gravity = dict.fromkeys(TASK, 0.0) | {"gravity_x_mps2": model.gravity_mps2[0], "gravity_y_mps2": model.gravity_mps2[1]}
-    fixed = [np.repeat(part[:, None], k, axis=1) for part in (np.zeros(d + 6), p, np.array(list(gravity.values())))]
+    fixed = [np.repeat(part[:, None], k, axis=1) for part in (np.zeros(problem._reference.numel()), p, np.array(list(gravity.values())))]
     outputs, node = problem.outputs.map(k), problem.node.map(k)
 
     def at(z):

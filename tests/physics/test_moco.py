@@ -17,7 +17,8 @@ from opensim_process import in_opensim
 from synthgait.anthropometry import build_model
 from synthgait.errors import InputError
 from synthgait.planar import planar
-from synthgait.simulate.task import WalkingSolution, WalkingTask
+from synthgait.simulate.normative import froude_speed, reference_ground_reaction
+from synthgait.simulate.task import COST_SHARES, WalkingSolution, WalkingTask
 from synthgait.simulate.workers import Side
 from synthgait.subjects import Subject
 
@@ -41,10 +42,14 @@ def ours(body) -> WalkingSolution:
     return found
 
 
-def _moco(model, task, guess):
+def _moco(model, task, guess, **settings):
     from synthgait import moco
 
-    return moco.solve_walking(model, task, guess)
+    return moco.solve_walking(model, task, guess, moco.MocoSettings(**settings))
+
+
+def _moco_looks(model, task, guess):
+    return _moco(model, task, guess, max_iterations=0)
 
 
 def _certify(model, solution):
@@ -67,6 +72,33 @@ def test_moco_finds_our_walk_at_our_cost(body, ours):
     assert up < 0.05 * 72.0 * 9.80665
     certificate = in_opensim(_certify, body, found)
     assert certificate["certificate_ok"], certificate["certificate_message"]
+
+
+def test_moco_puts_the_same_price_on_a_pulled_walk(body):
+    """All pulls but that of the ground reaction: Moco without an iteration says what our walk costs it. IPOPT
+    moves the guess off its bounds first, which makes up the tolerance.
+    """
+    task = replace(TASK, tracking_weight=1.0, habits=(("knee_flexion_r", 1.0, 0.2), ("knee_flexion_l", 1.0, 0.2)))
+    side = Side()
+    try:
+        found = side.call("synthgait.simulate.solve:solve_walking", body, task)
+    finally:
+        side.close()
+    weight_n, speed = 72.0 * 9.80665, froude_speed(body, task)
+    ground = 0.0
+    for s in "rl":
+        of = [i for i, c in enumerate(body.contacts) if c.name.endswith(f"_{s}")]
+        heel = [c.name for c in body.contacts].index(f"heel_{s}")
+        force = found.contact_force[:-1]
+        ours = np.column_stack([force[:, of].sum(axis=1), force[:, heel, 1]]) / weight_n
+        miss = ours - reference_ground_reaction(speed, np.arange(len(force)) / len(force), left=s == "l")
+        ground += COST_SHARES["ground"] * float((miss**2 @ np.array([4.0, 1.0, 15.0, 1.0])).mean())
+    priced = in_opensim(_moco_looks, body, task, found)
+    assert ground > 0.02 * found.cost
+    assert priced.cost == pytest.approx(found.cost - ground, rel=0.02)
+    # and the pull to bent knees is in both
+    straight = in_opensim(_moco_looks, body, replace(task, habits=()), found)
+    assert straight.cost > 1.1 * priced.cost
 
 
 def test_what_moco_cannot_do_is_one_sentence(body):

@@ -46,9 +46,19 @@ def test_the_quick_study_is_what_the_demo_promises() -> None:
 
 
 def test_the_seed_study_covers_what_it_should() -> None:
+    """The release needs 1,500 certified gaits of 500 people and 60 of each pathology; failures come off these."""
     plan = Study.load("seed_v1").plan()
-    assert len(plan) >= 1800 and len({t.subject.subject_id for t in plan}) >= 500
-    counts = {name: sum(t.subject.pathology == name for t in plan) for name in pathologies.tables()}
-    assert min(counts.values()) >= 90
+    assert len(plan) >= 1550 and len({t.subject.subject_id for t in plan}) >= 600
+    for name, table in pathologies.tables().items():
+        of = [t for t in plan if t.subject.pathology == name]
+        assert len(of) >= 65, name
+        assert {t.subject.severity for t in of} == {0.2, 0.4, 0.6, 0.8, 1.0}
+        low, high = table.age_years
+        ages = [t.subject.age_years for t in of]
+        assert low <= min(ages) < low + 0.1 * (high - low) and high - 0.1 * (high - low) < max(ages) <= high
     speeds, ages = [t.task.walking_speed_mps for t in plan], [t.subject.age_years for t in plan]
     assert min(speeds) < 0.35 and max(speeds) > 1.8 and min(ages) < 6 and max(ages) > 89
+    slopes = [t.task.slope for t in plan if t.task.slope != 0.0]
+    assert len(slopes) >= 60 and min(slopes) < -0.09 and max(slopes) > 0.09
+    factors = [t.cadence_factor for t in plan if t.cadence_factor is not None]
+    assert min(factors) < 0.8 and max(factors) > 1.2

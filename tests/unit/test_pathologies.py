@@ -64,12 +64,36 @@ def test_a_table_keeps_the_structure_of_the_problem(name: str) -> None:
         ill = subject(name, 0.7, side)
         before = parameters(build_model(ill))
         after = parameters(pathologies.apply(build_model(ill), ill))
-        assert list(before) == list(after) and before != after
+        assert list(before) == list(after)
+        assert (before != after) == bool(pathologies.get(name).changes), "cognitive impairment changes the walking, not the body"
         changed = {path.split(".")[1][-2:] for path in before if before[path] != after[path]}
         assert changed <= ({"_r", "_l"} if side == "both" or name == "hemiparesis" else {"_" + side[0]})
     task = WalkingTask(1.2)
     assert pathologies.apply_to_task(task, subject(name, 1.0, side)) != task
     assert pathologies.apply_to_task(task, replace(subject(name, 1.0, side), severity=0.0)) == task
+
+
+def test_a_combination_is_one_after_the_other() -> None:
+    both = subject("crouch+equinus", 0.6, "both")
+    crouch, equinus = (replace(both, pathology=name) for name in ("crouch", "equinus"))
+    healthy = build_model(both)
+    assert parameters(pathologies.apply(healthy, both)) == parameters(pathologies.apply(pathologies.apply(healthy, crouch), equinus))
+    task = pathologies.apply_to_task(WalkingTask(1.2), both)
+    assert task == pathologies.apply_to_task(pathologies.apply_to_task(WalkingTask(1.2), crouch), equinus)
+    assert task.walking_speed_mps == pytest.approx(1.2 * (1 - 0.6 * 0.25) * (1 - 0.6 * 0.15))
+    knee = next(change for name, *change in task.habits if name == "knee_flexion_r")
+    assert knee == pytest.approx([1 - 0.6 * 0.25, 0.6 * (0.42 + 0.08)])
+    assert pathologies.sides("crouch+equinus") == ("both",) and pathologies.age_years("crouch+equinus") == (7, 25)
+    for wrong, told in {
+        "equinus+crouch": "alphabetical order, each once: 'crouch.equinus'",
+        "crouch+crouch": "each once: 'crouch'",
+        "crouch+hiccups": "no pathology 'hiccups'",
+        "crouch+hemiparesis": "no side can have all",
+    }.items():
+        with pytest.raises(InputError, match=told):
+            pathologies.sides(wrong)
+    with pytest.raises(InputError, match="nobody is of an age"):
+        pathologies.age_years("crouch+parkinson")
 
 
 def test_health_changes_nothing() -> None:

@@ -99,6 +99,14 @@ def test_the_model_of_a_trial_has_its_shoes(tmp_path: Path) -> None:
     assert (row["trial_id"], row["pathology"]) == (trial.trial_id, trial.subject.pathology)
 
 
+def test_a_group_may_have_two_pathologies_at_once(tmp_path: Path) -> None:
+    text = GOOD.replace("pathology: hemiparesis", "pathology: equinus+hemiparesis")
+    plan = [t for t in load(tmp_path, text).plan() if t.subject.pathology != "none"]
+    assert {t.subject.affected_side for t in plan} == {"left", "right"}
+    assert all(35 <= t.subject.age_years <= 70 for t in plan), "of an age for both"
+    assert '"equinus"' in load(tmp_path, text).resolved() and '"hemiparesis"' in load(tmp_path, text).resolved()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [

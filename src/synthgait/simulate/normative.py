@@ -49,7 +49,9 @@ _DEGREES: dict[str, tuple[tuple[float, float, float, float], ...]] = {
     ),
     "hip_internal_rotation": ((0, 0, 0, 0), (50, 0, 0, 0)),
     "pelvis_tilt": ((0, 0, 0, 0), (50, 0, 0, 0)),
-    "pelvis_list": ((0, 0, 0, 0), (12, -3, -4, -6), (20, -2, -3, -4), (35, -1, -1, -1), (50, 0, 0, 0), (62, 3, 4, 6), (70, 2, 3, 4), (85, 1, 1, 1)),
+    "pelvis_list": (
+        (0, 0, 0, 0), (12, -3, -4, -6), (20, -2, -3, -4), (35, -1, -1, -1), (50, 0, 0, 0), (62, 3, 4, 6), (70, 2, 3, 4), (85, 1, 1, 1),
+    ),
     "pelvis_rotation": ((0, 3, 4, 5), (25, 1, 1, 1), (50, -3, -4, -5), (75, -1, -1, -1)),
 }  # fmt: skip
 
@@ -144,6 +146,14 @@ def reference_angle(coordinate: str, speed: float, phase: np.ndarray, left_conta
     return columns @ np.array(share)
 
 
+def pulled_angle(coordinate: str, speed: float, task: WalkingTask, phase: np.ndarray) -> np.ndarray:
+    """What a walker is pulled to: the textbook angle in rad as the task's habits change it, at phases (any
+    shape) of the right cycle; ``speed`` as for ``reference_angle``.
+    """
+    factor, shift = next((change for name, *change in task.habits if name == coordinate), (1.0, 0.0))
+    return factor * reference_angle(coordinate, speed, phase, task.left_contact_phase) + shift
+
+
 def reference_activation(muscle: str, speed: float, phase: np.ndarray, left_contact_phase: float = 0.5) -> np.ndarray | None:
     """Textbook activation (0 to 1) of a muscle of the model, or None where there is no curve; arguments as
     for ``reference_angle``. It grows by a tenth for every 0.06 of dimensionless speed.
@@ -182,8 +192,9 @@ _STANCE_HEEL = ((0.0, 1.0), (0.06, 0.92), (0.12, 0.77), (0.24, 0.56), (0.35, 0.3
 
 def reference_ground_reaction(speed: float, phase: np.ndarray, left: bool = False, left_contact_phase: float = 0.5) -> np.ndarray:
     """Textbook ground reaction of a foot in body weights, (..., 4), at phases of the right cycle:
-    forward, up and right, and what of the second the heel carries. The humps grow with the square of the speed and braking with the speed (Nilsson &
-    Thorstensson, Acta Physiol Scand 1989;136:217); stance shortens with it.
+    forward, up and right, and what of the second the heel carries. The humps grow with the square of the
+    speed and braking with the speed (Nilsson & Thorstensson, Acta Physiol Scand 1989;136:217); stance shortens
+    with it.
 
     Args:
         speed, left_contact_phase: as for ``reference_angle``.

@@ -22,8 +22,8 @@ from synthgait.musculoskeletal import MusculoskeletalModel, hip_to_ankle_m, map_
 from synthgait.simulate.normative import (
     froude_speed,
     periodic_derivative,
+    pulled_angle,
     reference_activation,
-    reference_angle,
     reference_ground_reaction,
     reference_rise_mps,
     stride_time_bounds_s,
@@ -176,13 +176,10 @@ def bundled_walk(model: MusculoskeletalModel) -> WalkingSolution | None:
 
 
 def _reference(model: MusculoskeletalModel, task: WalkingTask, phases: np.ndarray) -> np.ndarray:
-    """Reference angles, ground reaction, activation and rise of every node, (D + 9 + M, K)."""
+    """Reference angles, ground reaction (4 for each foot), activation and rise of every node, (D + 8 + M + 1, K)."""
     speed = froude_speed(model, task)
-    at, habits = task.left_contact_phase, {name: change for name, *change in task.habits}
-    angles = []
-    for name in model.coordinates:
-        factor, shift = habits.get(name, (1.0, 0.0))
-        angles.append(factor * reference_angle(name, speed, phases, at) + shift)
+    at = task.left_contact_phase
+    angles = [pulled_angle(name, speed, task, phases) for name in model.coordinates]
     ground = [reference_ground_reaction(speed, phases, left, at).T for left in (False, True)]
     activity = [reference_activation(m.name, speed, phases, at) for m in model.muscles]
     rise = reference_rise_mps(task.walking_speed_mps, speed, task.stride_time_s or typical_stride_time_s(model, task), phases, at)

@@ -1,0 +1,21 @@
+"""The mesh study on the planar body, which is cheap; ``synthgait bench mesh`` measures the three-dimensional gait."""
+
+from __future__ import annotations
+
+import pytest
+
+from synthgait import bench
+from synthgait.anthropometry import build_model
+from synthgait.planar import planar
+from synthgait.simulate.task import WalkingTask
+from synthgait.subjects import Subject
+
+
+def test_a_three_times_finer_mesh_changes_the_curves_little() -> None:
+    """Less than 2 degrees and 3 % of body weight, the project's own limits."""
+    told = bench.bench_mesh(planar(build_model(Subject("adult"))), WalkingTask(1.2))
+    assert [(row["intervals"], row["status"]) for row in told["meshes"]] == [(30, "ok"), (90, "ok")]
+    assert 0.0 < told["worst_angle_deg"] < 2.0 and 0.0 < told["worst_force_percent_bw"] < 3.0
+    assert told["meshes"][0]["stride_time_s"] == pytest.approx(told["meshes"][1]["stride_time_s"], rel=0.01)
+    text = bench.mesh_text(told)
+    assert "deg" in text and f"{told['worst_force_percent_bw']:.2f} %" in text

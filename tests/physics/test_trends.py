@@ -1,0 +1,210 @@
+"""Trends that the field knows, on solved gaits, each with its source.
+
+Two kinds. **From the body alone**: no habits (``WalkingTask.habits`` empty), the same task for both walkers, and a
+weak pull to healthy textbook curves (``LOOSE``, or ``LOOSER``): what differs follows from muscles and size. **With
+the table's habits**: the walker is pulled to curves that the pathology's table has changed, so that the trend was
+put in; those tests show that it survives the physics, not that it was predicted. Each test says its kind, and where
+the body alone does something else, that is said and held too.
+
+Two thirds of the studies' mesh; symmetric gaits but for hemiparesis; one process solves all, each from a neighbour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from opensim_process import in_casadi
+from synthgait import pathologies
+from synthgait.anthropometry import build_model
+from synthgait.conventions import GRAVITY_MPS2
+from synthgait.gait import leg_length_m, stride_from_solution
+from synthgait.musculoskeletal import MusculoskeletalModel
+from synthgait.simulate.task import COST_SHARES, WalkingSolution, WalkingTask
+from synthgait.subjects import Subject
+from synthgait.trials import Trials
+
+LOOSE, LOOSER = 0.2, 0.05
+ADULT = Subject("adult", age_years=25)
+CHILD = Subject("child", age_years=8, height_m=1.28, mass_kg=26.0)
+OLD = replace(ADULT, subject_id="old", age_years=80)
+TASK = WalkingTask(1.2, tracking_weight=LOOSE, intervals=20)
+SLOW = replace(TASK, walking_speed_mps=1.0)
+SLOWER = replace(TASK, walking_speed_mps=0.9)
+#: Cadence of a healthy adult at 1 m/s, so that pelvic drop is compared in steps of the same length.
+STEADY = replace(SLOW, tracking_weight=LOOSER, stride_time_s=1.26)
+
+
+def ill(pathology: str, side: str, severity: float) -> Subject:
+    return replace(ADULT, subject_id=pathology, pathology=pathology, severity=severity, affected_side=side)
+
+
+CALVES = ill("plantarflexor_weakness", "both", 0.8)
+CROUCH = ill("crouch", "both", 0.8)
+ABDUCTORS = ill("hip_abductor_weakness", "both", 1.0)
+STROKE = ill("hemiparesis", "right", 0.8)
+
+
+def body(subject: Subject) -> MusculoskeletalModel:
+    return pathologies.apply(build_model(subject), subject)
+
+
+def with_habits(subject: Subject, speed_mps: float) -> WalkingTask:
+    """The table's task (pull and habits) at a speed of our choice."""
+    task = pathologies.apply_to_task(WalkingTask(speed_mps, intervals=TASK.intervals), subject)
+    assert task.habits
+    return replace(task, walking_speed_mps=speed_mps, symmetric=subject.affected_side == "both")
+
+
+def froude(task: WalkingTask, subject: Subject) -> float:
+    return task.walking_speed_mps / float(np.sqrt(GRAVITY_MPS2 * leg_length_m(subject)))
+
+
+CHILD_TASK = replace(TASK, walking_speed_mps=froude(TASK, ADULT) * float(np.sqrt(GRAVITY_MPS2 * leg_length_m(CHILD))))
+ONE_SIDED = replace(TASK, walking_speed_mps=0.8, symmetric=False)
+#: Name, who, task, and whose walk it starts from.
+GAITS: tuple[tuple[str, Subject, WalkingTask, str], ...] = (
+    ("adult", ADULT, TASK, ""),
+    ("adult_slower", ADULT, SLOWER, "adult"),
+    ("weak_calves", CALVES, TASK, "adult"),
+    ("weak_calves_slower", CALVES, SLOWER, "weak_calves"),
+    ("old", OLD, TASK, "adult"),
+    ("child", CHILD, CHILD_TASK, "adult"),
+    ("steady", ADULT, STEADY, "adult_slower"),
+    ("weak_abductors", ABDUCTORS, STEADY, "steady"),
+    ("crouch_habits", CROUCH, with_habits(CROUCH, 1.0), "adult_slower"),
+    ("stroke", STROKE, ONE_SIDED, "adult_slower"),
+    ("stroke_habits", STROKE, with_habits(STROKE, 0.8), "stroke"),
+)
+
+
+def _solve(jobs):
+    from synthgait.simulate.solve import solve_walking
+
+    found: dict[str, WalkingSolution | None] = {"": None}
+    for name, model, task, start in jobs:
+        found[name] = solve_walking(model, task, found[start])
+    del found[""]
+    return found
+
+
+@pytest.fixture(scope="module")
+def solutions() -> dict[str, WalkingSolution]:
+    found = in_casadi(_solve, [(name, body(who), task, start) for name, who, task, start in GAITS])
+    assert {name: s.status for name, s in found.items()} == dict.fromkeys(found, "ok")
+    return found
+
+
+@pytest.fixture(scope="module")
+def strides(solutions) -> dict[str, Trials]:
+    return {name: stride_from_solution(body(who), who, task, solutions[name]) for name, who, task, _ in GAITS}
+
+
+def row(stride: Trials):
+    return stride.table.iloc[0]
+
+
+def push_off_w_per_kg(stride: Trials, side: str = "r") -> float:
+    groups = ("joint_moments", "joint_velocities")
+    moment, speed = (stride.signals[g][0, :, stride.channels[g].index(f"ankle_dorsiflexion_{side}")] for g in groups)
+    return float((moment * speed).max()) / float(row(stride)["mass_kg"])
+
+
+def knee_in_stance_deg(stride: Trials) -> np.ndarray:
+    loaded = int(100 * row(stride)["stance_time_r_s"] / row(stride)["stride_time_s"])
+    return np.rad2deg(stride.channel("knee_flexion_r")[0, :loaded])
+
+
+def pelvic_drop_deg(stride: Trials) -> float:
+    """How far the left side of the pelvis hangs below level in the first third of right stance."""
+    return float(-np.rad2deg(stride.channel("pelvis_list")[0, :33].min()))
+
+
+def effort_per_metre(solution: WalkingSolution, task: WalkingTask) -> float:
+    """The effort terms of the cost, per distance instead of per time."""
+    terms = ((COST_SHARES["excitation"], solution.excitation), (COST_SHARES["activation"], solution.activation))
+    return sum(share * float((values[:-1] ** 2).mean()) for share, values in terms) / task.walking_speed_mps
+
+
+# -- from the body alone -----------------------------------------------------------------------------------
+
+
+def test_weak_calves_push_off_less_at_the_same_speed(strides) -> None:
+    """McGowan, Neptune & Kram (J Appl Physiol 2008;105:486); Ong et al. (PLoS Comput Biol 2019;15:e1006993).
+    Speed is prescribed; cadence is the walker's own, and its steps get shorter. From the body alone.
+    """
+    weak, strong = strides["weak_calves"], strides["adult"]
+    assert push_off_w_per_kg(weak) < 0.85 * push_off_w_per_kg(strong)
+    assert row(weak)["cadence_spm"] > row(strong)["cadence_spm"]
+
+
+def test_weak_calves_make_slower_walking_the_cheaper_one(solutions) -> None:
+    """Ong et al. (2019): weak plantarflexors lower the self-selected speed. Speed is prescribed here, so this asks
+    which of 0.9 and 1.2 m/s costs less effort per metre, which people choose (Zarrugh, Todd & Ralston, Eur J Appl
+    Physiol 1974;33:293): the quicker for the strong, for the weak not. From the body alone.
+    """
+
+    def saved(quick: str, slow: str) -> float:
+        return effort_per_metre(solutions[slow], SLOWER) / effort_per_metre(solutions[quick], TASK)
+
+    strong, weak = saved("adult", "adult_slower"), saved("weak_calves", "weak_calves_slower")
+    assert strong > 1.05 and weak < 1.02 and weak < strong - 0.08
+
+
+def test_age_shortens_steps(strides) -> None:
+    """Judge, Davis & Ounpuu (J Gerontol A 1996;51:M303): at the same speed old people take shorter, quicker steps and
+    push off less. Size and task are the same; muscles are 25 and 80 years old. From the body alone.
+    """
+    old, young = strides["old"], strides["adult"]
+    assert row(old)["stride_length_m"] < 0.97 * row(young)["stride_length_m"]
+    assert push_off_w_per_kg(old) < push_off_w_per_kg(young)
+
+
+def test_children_take_quicker_steps_at_the_same_dimensionless_speed(strides) -> None:
+    """Hof & Zijlstra (J Biomech 1997;30:851): normalised to leg length, children of 3 to 12 years walk as adults do;
+    their cadence is higher by about the root of the ratio of leg lengths. From the body alone (the textbook
+    itself is dimensionless).
+    """
+    child, adult = row(strides["child"]), row(strides["adult"])
+    assert froude(CHILD_TASK, CHILD) == pytest.approx(froude(TASK, ADULT))
+    expected = float(np.sqrt(leg_length_m(ADULT) / leg_length_m(CHILD)))
+    assert expected > 1.1 and child["cadence_spm"] / adult["cadence_spm"] == pytest.approx(expected, rel=0.07)
+    assert child["stride_length_m"] / leg_length_m(CHILD) == pytest.approx(adult["stride_length_m"] / leg_length_m(ADULT), rel=0.07)
+
+
+def test_weak_hip_abductors_let_the_pelvis_drop(strides) -> None:
+    """Trendelenburg's sign (Perry & Burnfield, Gait Analysis, 2010): the pelvis falls to the swinging side. Speed and
+    stride time are the same, and the pull is almost nil. From the body alone.
+    """
+    assert pelvic_drop_deg(strides["weak_abductors"]) > 1.2 * pelvic_drop_deg(strides["steady"]) > 0
+
+
+def test_one_weak_leg_makes_steps_unequal(strides) -> None:
+    """Balasubramanian et al. (Arch Phys Med Rehabil 2007;88:43): the paretic step is the longer one where the paretic
+    leg propels little. From the body alone. What the body alone does *not* give is the shorter paretic stance: there
+    it comes from the table's habits (last test).
+    """
+    stroke = strides["stroke"]
+    assert row(stroke)["step_length_r_m"] > 1.05 * row(stroke)["step_length_l_m"]
+    assert push_off_w_per_kg(stroke, "r") < 0.8 * push_off_w_per_kg(stroke, "l")
+
+
+# -- with the table's habits: put in, and kept by the physics ----------------------------------------------------
+
+
+def test_crouch_keeps_the_knee_bent_in_stance(strides) -> None:
+    """Steele et al. (Gait Posture 2012;35:556): moderate crouch, about 20 degrees at the least in stance. With the
+    table's habits: the pull is to a bent knee. The body alone does not crouch: at severity 0.5 without habits the
+    knee was as straight as a healthy one's, at 0.8 the solver found no walk.
+    """
+    assert knee_in_stance_deg(strides["crouch_habits"]).min() > knee_in_stance_deg(strides["adult"]).min() + 12
+    assert knee_in_stance_deg(strides["crouch_habits"]).mean() > 20
+
+
+def test_hemiparesis_shortens_the_paretic_stance(strides) -> None:
+    """Patterson et al. (Arch Phys Med Rehabil 2008;89:304). With the table's habits: the pull is to a shorter stance."""
+    with_table = row(strides["stroke_habits"])
+    assert with_table["stance_time_r_s"] < 0.98 * with_table["stance_time_l_s"]
+    assert with_table["step_length_r_m"] > 1.03 * with_table["step_length_l_m"]

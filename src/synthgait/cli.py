@@ -101,9 +101,9 @@ def train(
 
 @app.command()
 def generate(
-    model: Annotated[Path, typer.Argument(help="Folder of a generator.")],
     n: Annotated[int, typer.Option("-n", help="How many strides.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="An .h5 file, or a folder of shards.")],
+    model: Annotated[Path | None, typer.Argument(help="Folder of a generator; by default the bundled one.")] = None,
     age: Annotated[str | None, typer.Option(help="Years: one number or a range like 65-85.")] = None,
     speed: Annotated[str | None, typer.Option(help="Walking speed in m/s: a number or a range.")] = None,
     sex: Annotated[str | None, typer.Option(help="female or male.")] = None,
@@ -205,7 +205,7 @@ def validate(
 @app.command()
 def bench(
     what: Annotated[str, typer.Argument(help="simulate or generate.")],
-    model: Annotated[Path, typer.Option(help="Folder of a generator, for generate.")] = Path("runs/diffusion"),
+    model: Annotated[Path | None, typer.Option(help="Folder of a generator, for generate; by default the bundled one.")] = None,
     json_path: Json = None,
 ) -> None:
     """Measure speed beside a peer in the same run."""

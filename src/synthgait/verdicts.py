@@ -70,8 +70,8 @@ def pairs(estimators: Sequence[GaitEstimator], where: Path) -> pd.DataFrame:
     return table
 
 
-def bench(what: str, model: Path) -> tuple[dict[str, Any], str]:
-    """Figures and text of one of ``BENCHES``. Raises InputError."""
+def bench(what: str, model: Path | None = None) -> tuple[dict[str, Any], str]:
+    """Figures and text of one of ``BENCHES``; without a model, of the bundled one. Raises InputError."""
     if what not in BENCHES:
         raise InputError(f"there is no bench called {what!r}; there are {', '.join(BENCHES)}")
     if what == "generate":

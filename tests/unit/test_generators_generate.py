@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
-from synthgait import storage
+from synthgait import bundled, cli, storage
 from synthgait.errors import InputError
-from synthgait.generators import train
+from synthgait.generators import SynthGaitPipeline, read_recipe, train
 from synthgait.generators.base import BLOCK
 from synthgait.generators.generate import generate
+from synthgait.generators.networks import StrideDenoiser, parameter_count
 from synthgait.generators.quality import evaluate
 from synthgait.generators.train import parse_recipe
 from synthgait.trials import Trials
@@ -54,6 +57,44 @@ def test_one_file(model: Path, tmp_path: Path) -> None:
     assert list(storage.describe(tmp_path / "a.h5")["groups"]) == ["joint_angles"] and not (tmp_path / "a.h5.parts").exists()
     with pytest.raises(InputError, match="exists"):
         generate(model, 300, tmp_path / "a.h5", seed=1, progress=False)
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installation's package folder, as yet without anything bundled."""
+    original = bundled.resources.files
+    monkeypatch.setattr(bundled.resources, "files", lambda name: tmp_path / "site" if name == "synthgait" else original(name))
+    return tmp_path / "site"
+
+
+def test_without_a_model_the_bundled_one_generates(
+    seeds: Trials, installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = installed / "data" / "generator"
+    words = ["generate", "-n", "20", "--age", "65-75", "--pathology", "foot_drop", "-o", str(tmp_path / "out.h5")]
+    monkeypatch.setattr(sys, "argv", ["synthgait", *words])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    told = capsys.readouterr().err
+    assert end.value.code == 2 and told.startswith("synthgait: no generator comes with") and told.count("\n") == 1
+    recipe = {"method": "diffusion", "settings": {"width": 16, "depth": 1, "sampling_steps": 3}, "training": {"steps": 4, "batch_size": 16}}
+    SynthGaitPipeline.of(train(parse_recipe(recipe), seeds, progress=False)).save_pretrained(folder)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert not end.value.code
+    table = storage.read(tmp_path / "out.h5").table
+    assert len(table) == 20 and set(table["pathology"]) == {"foot_drop"} and table["condition_age_years"].between(65, 75).all()
+    drawn = SynthGaitPipeline.from_pretrained()(n=20, age_years=(65, 75), pathology="foot_drop")
+    assert list(drawn.table["walking_speed_mps"]) == list(table["walking_speed_mps"])
+    for file in folder.rglob("*.safetensors"):
+        assert all(a.dtype in (np.float32, np.int64) for a in load_file(file).values()), file
+
+
+def test_the_bundled_recipe_stays_small(seeds: Trials) -> None:
+    recipe = read_recipe(bundled.find("generators/diffusion"))
+    network = StrideDenoiser(recipe.representation.max_components, [1] * 9 + [2, 20, 4], recipe.settings["width"], recipe.settings["depth"])
+    features = 48 * 29 + 19 * 41 + 10 * 49  # muscles, angles and pelvis, forces and pressure
+    assert 4 * 2 * features * recipe.representation.max_components / 2**20 + parameter_count(network)["mib"] < 12
 
 
 def test_quality_tells_copies_from_new_strides(seeds: Trials) -> None:

@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file, save_file
 
+from synthgait import bundled
 from synthgait.conventions import TRIAL_COLUMNS
 from synthgait.errors import InputError
 from synthgait.gait import gait_events
@@ -190,7 +191,9 @@ class StrideGenerator(ABC):
         return Trials.concatenate(parts)
 
     def save(self, path: str | Path) -> None:
-        """Write a folder: generator.json, representation.safetensors, prior.safetensors, population.csv and the networks."""
+        """Write a folder: generator.json, representation.safetensors, prior.safetensors, population.csv and the
+        networks, every array in float32 (which the model in memory has too, so that what is read back is the same).
+        """
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
         save_file(self.representation.arrays(), folder / "representation.safetensors")
@@ -209,12 +212,13 @@ class StrideGenerator(ABC):
         (folder / "generator.json").write_text(json.dumps(description, indent=1) + "\n")
 
     @classmethod
-    def load(cls, path: str | Path) -> StrideGenerator:
+    def load(cls, path: str | Path | None = None) -> StrideGenerator:
         """Read a folder that ``save`` wrote; called on ``StrideGenerator`` it gives whichever method is there.
+        Without a path: the generator that comes with synthgait.
 
         Raises InputError: no such folder, another version, another method, or a damaged file.
         """
-        folder = Path(path)
+        folder = bundled.generator() if path is None else Path(path)
         description = _description(folder)
         kinds = {kind.method: kind for kind in StrideGenerator.__subclasses__()}
         if description["method"] not in kinds:

@@ -64,6 +64,13 @@ def harmonic_of(harmonics: int) -> np.ndarray:
     return np.concatenate([[0], np.repeat(np.arange(1, harmonics + 1), 2)])
 
 
+def as_stored(array: np.ndarray) -> np.ndarray:
+    """The array as a float32 file holds it, in float64 and one memory layout: a model read back gives the
+    same bytes as the one in memory.
+    """
+    return np.ascontiguousarray(array, np.float32).astype(float)
+
+
 @dataclass(frozen=True)
 class Walker:
     """What makes n strides' dimensionless vectors metres and newtons: arrays (n,)."""
@@ -113,8 +120,8 @@ class StrideRepresentation:
     ) -> None:
         self.channels = {group: tuple(names) for group, names in channels.items()}
         self.harmonics = {group: int(harmonics[group]) for group in self.channels}
-        # one memory layout, so that a model read back gives the same bytes as the one in memory
-        self.mean, self.components, self.analysis = (np.ascontiguousarray(a) for a in (mean, components, analysis))
+        self.mean, self.components, self.analysis = (as_stored(a) for a in (mean, components, analysis))
+        components, mean = self.components, self.mean
         self._slices = _slices(self.channels, self.harmonics)
         self._synthesis: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         for group, where in self._slices.items():
@@ -207,7 +214,7 @@ class StrideRepresentation:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What ``from_arrays`` needs besides ``settings``."""
-        return {"mean": self.mean, "components": self.components, "analysis": self.analysis}
+        return {name: getattr(self, name).astype(np.float32) for name in ("mean", "components", "analysis")}
 
     def settings(self) -> dict[str, Any]:
         """Channels and harmonics as plain values."""

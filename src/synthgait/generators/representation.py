@@ -15,7 +15,7 @@ the vector short and white.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -194,6 +194,12 @@ class StrideRepresentation:
             signals[group] = (latents32 @ maps + offset).reshape(len(latents32), SAMPLES_PER_STRIDE, len(self.channels[group]))
         _to_si(signals, self.channels, walker)
         return signals
+
+    def observed(self, known: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Feature numbers (K,) that some channels determine, and their weights (K,) in the principal components."""
+        names = [np.tile(self.channels[group], 2 * self.harmonics[group] + 1) for group in self.channels]
+        columns = np.flatnonzero(np.isin(np.concatenate(names), list(known)))
+        return columns, _feature_weights(self.channels, self.harmonics)[columns]
 
     def reconstruction_error(self, strides: Trials) -> dict[str, float]:
         """Root mean square of decode(encode(x)) - x per group, in the group's own unit, where x is known."""

@@ -181,11 +181,11 @@ def _known_channels(code: StrideRepresentation, source: Trials, known: Sequence[
         if group in source.signals and source.signals[group].shape[1] != SAMPLES_PER_STRIDE:
             raise InputError(f"{group} has {source.signals[group].shape[1]} samples; give strides of {SAMPLES_PER_STRIDE} phases")
         for name in names:
-            has = name in known and name in source.channels.get(group, ())
+            has = name in known and group in source.signals and name in source.channels[group]
             there[name] = np.isfinite(source.channel(name)).all(1) if has else np.zeros(len(source), bool)
     weight = Walker.of(source.table).weight_n
     for name in code.channels.get("centre_of_pressure", ()):
-        if name in known and name in source.channels.get("centre_of_pressure", ()):
+        if name in known and "centre_of_pressure" in source.signals and name in source.channels["centre_of_pressure"]:
             force = f"ground_reaction_y_{name[-1]}"
             base = there[force] & there["pelvis_tx"] & there["pelvis_tz"]
             loaded = source.channel(force) > LOADED_BW * weight[:, None] if base.any() else np.zeros((1, 1), bool)

@@ -193,13 +193,14 @@ def validate(
     recordings: Annotated[Path | None, typer.Option(help="Folder of datasets.")] = None,
     estimator: Annotated[list[Path] | None, typer.Option(help="Folders of fitted estimators.")] = None,
     data: Annotated[list[Path] | None, typer.Option("--data", help="Seed datasets; by default the bundled one.")] = None,
+    figures: Annotated[Path | None, typer.Option(help="Folder for a generator's pictures, failures among them.")] = None,
     json_path: Json = None,
 ) -> None:
     """Check estimators, simulated gaits or generators, and print the table."""
     from synthgait import verdicts
 
-    figures, text = verdicts.of(what, recordings, estimator or [], data)
-    _show(figures, text, json_path)
+    told, text = verdicts.of(what, recordings, estimator or [], data, figures)
+    _show(told, text, json_path)
 
 
 @app.command()

@@ -23,16 +23,25 @@ DEFAULT_ESTIMATORS = (Path("runs/gait_parameters"), Path("runs/muscle_activation
 
 
 def of(
-    question: str, recordings: Path | None = None, estimators: Sequence[Path] = (), data: Sequence[Path] | None = None
+    question: str,
+    recordings: Path | None = None,
+    estimators: Sequence[Path] = (),
+    data: Sequence[Path] | None = None,
+    pictures: Path | None = None,
 ) -> tuple[Any, str]:
-    """Figures and text of one of ``QUESTIONS``. Raises InputError."""
+    """Figures and text of one of ``QUESTIONS``; a generator's pictures into a folder. Raises InputError."""
     if question not in QUESTIONS:
         raise InputError(f"there is nothing called {question!r} to validate; there are {', '.join(QUESTIONS)}")
     if question == "generator":
         from synthgait.generators.quality import evaluate
         from synthgait.validate.generator import table_text
 
-        rows, _ = evaluate(datasets.load(data))
+        rows, synthetic, held_out = evaluate(datasets.load(data))
+        if pictures is not None:
+            from synthgait.report.generated import write_figures
+
+            for method, strides in synthetic.items():
+                write_figures(held_out, strides, pictures / method)
         return rows, table_text(rows)
     where = real.find(recordings)
     if where is None:

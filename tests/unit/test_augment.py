@@ -77,7 +77,7 @@ def strangers() -> Trials:
 @pytest.fixture(scope="module")
 def diffusion() -> StrideGenerator:
     recipe = {"method": "diffusion", "settings": {"width": 32, "depth": 1}, "training": {"steps": 20, "batch_size": 64, "warmup_steps": 2}}
-    return train(parse_recipe(recipe | {"representation": {"max_components": 60}}), varied_walkers(200, seed=4), progress=False)
+    return train(parse_recipe(recipe | {"representation": {"max_components": 96}}), varied_walkers(200, seed=4), progress=False)
 
 
 def misses(made: Trials, truth: Trials, name: str, draws: int) -> float:
@@ -91,7 +91,7 @@ def misses(made: Trials, truth: Trials, name: str, draws: int) -> float:
 def test_hidden_channels_of_strangers_are_found(method: str, diffusion: StrideGenerator, strangers: Trials) -> None:
     model = diffusion
     if method == "gaussian":
-        model = GaussianGenerator().fit(varied_walkers(200, seed=4), representation={"max_components": 60})
+        model = GaussianGenerator().fit(varied_walkers(200, seed=4), representation={"max_components": 96})
     known = [*strangers.channels["joint_angles"], "pelvis_tilt", "pelvis_list", "pelvis_rotation"]
     hidden = strangers.select(np.arange(len(strangers)))
     for group in ("ground_reaction", "centre_of_pressure", "muscle_activation"):

@@ -24,9 +24,9 @@ from synthgait.trials import Trials
 if TYPE_CHECKING:
     from synthgait.generators.base import StrideGenerator
 
-#: Standard deviation of a known Fourier coefficient around what the representation can hold, in its
-#: ``TOLERANCE``: the representation leaves a quarter of that out of every channel.
-OBSERVATION_NOISE = 0.1
+#: How much less exactly the representation holds strides of people it was not made from, and what it leaves
+#: out of one coefficient goes with what it leaves out of others: known coefficients count so much less.
+CAUTION = 3.0
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ class Observation:
         (anything finite) does not matter.
         """
         code = model.representation
-        columns, weights = code.observed(known)
+        columns, left_out = code.observed(known)
         # the code is made for datasets and refuses fewer than four strides
         whole = strides.select(np.resize(np.arange(len(strides)), max(len(strides), 4)))
         features = stride_features(whole, code.channels, code.harmonics)[: len(strides), columns]
-        scale = weights / OBSERVATION_NOISE
+        scale = 1.0 / (CAUTION * left_out)
         expected = code.mean[columns] + model.prior.latents(codes, np.zeros((len(codes), code.size))) @ code.components[:, columns]
         matrix = model.prior.root @ code.components[:, columns] * scale
         values, basis = np.linalg.eigh(matrix @ matrix.T)

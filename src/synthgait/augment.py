@@ -1,13 +1,14 @@
 """Augmentation: more strides for training, from a generator alone or around strides that one has.
 
-In: a trained generator, conditions, strides (arrays in ``Trials``), a seed. Out: strides as ``Trials``
-(NumPy arrays and a table), and a PyTorch ``Dataset`` over them.
+In: a trained generator, conditions, strides or some of their channels (arrays in ``Trials``), a seed. Out:
+strides as ``Trials`` (NumPy arrays and a table), and a PyTorch ``Dataset`` over them.
 
 Nothing here is a model of its own. A relative of a stride keeps what is its own: its distance, in the
 generator's latent space, from the mean that the generator's prior expects of such a person under such
 conditions is carried over to other conditions. Forces are then balanced with the motion and every
 plausibility check is made, as for generated strides; what breaks a limit is marked, not hidden.
-Whole strides with every signal group of the generator are needed: missing channels are not filled in.
+``fill`` draws the channels that strides lack; the other functions need whole strides with every signal
+group of the generator.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from synthgait.errors import InputError
 from synthgait.gait import gait_events
 from synthgait.generators.base import StrideGenerator
 from synthgait.generators.conditions import COLUMNS, Value, condition_table
+from synthgait.generators.filling import Observation
 from synthgait.generators.plausibility import broken_limits, measure
-from synthgait.generators.representation import Walker
+from synthgait.generators.representation import LOADED_BW, StrideRepresentation, Walker
 from synthgait.simulate.normative import typical_cadence_spm
 from synthgait.trials import Trials
 
@@ -116,18 +118,122 @@ def relatives(model: StrideGenerator, source: Trials, **changed: Any) -> Trials:
     whole = source.select(np.resize(np.arange(len(source)), max(len(source), 4)))
     own = code.encode(whole)[: len(source)] - model.prior.latents(model.space.encode(before), none)
     signals = code.decode(model.prior.latents(model.space.encode(after), none) + own, Walker.of(after))
-    table = after.assign(
-        trial_id=[f"{trial}-relative-{i:06d}" for i, trial in enumerate(source.table["trial_id"])],
+    names = [f"{trial}-relative-{i:06d}" for i, trial in enumerate(source.table["trial_id"])]
+    return _checked(model, source, signals, after, names, seed=-1, balance=True)  # nothing is drawn
+
+
+def fill(model: StrideGenerator, source: Trials, seed: int, *, known: Sequence[str] | None = None, draws: int = 1) -> Trials:
+    """Whole strides whose known channels are those given, the others drawn from what the model has learned.
+
+    With a diffusion the drawing is guided at every step, with other methods it is exact for the Gaussian
+    that they start from; see ``generators.filling``.
+
+    Args:
+        source: N strides of 100 phases from right initial contact, with as many of the model's channels as
+            there are (SI, radians); a channel with NaN in it is unknown for that stride. The table has
+            ``generators.conditions.COLUMNS``. The centre of pressure, which is NaN where a foot is in the
+            air, is known where it is given while its foot is loaded, beside vertical force and pelvis.
+        known: names of the channels that count as known; None is all.
+        draws: strides per stride of the source; how they differ tells how little the known channels say.
+
+    Returns N * draws ``Trials`` of kind "synthetic", source by source, known channels bit by bit as given;
+    otherwise as ``relatives``. The ground reaction is balanced with the motion only where none of it is known.
+
+    Raises InputError: a channel that the model does not know, a stride without any known channel, or
+    strides that are not 100 phases.
+    """
+    code = model.representation
+    channels = [name for names in code.channels.values() for name in names]
+    unknown = sorted(set(known or ()) - set(channels))
+    if unknown:
+        raise InputError(f"{unknown[0]!r} is no channel of this generator; it has {', '.join(channels)}")
+    if draws < 1:
+        raise InputError(f"{draws} draws were asked for; ask for at least 1")
+    given = _known_channels(code, source, channels if known is None else known)
+    if not given.any(1).all():
+        row = int(np.flatnonzero(~given.any(1))[0])
+        raise InputError(f"stride {source.table['trial_id'].iloc[row]!r} has no channel that is known throughout; leave it out")
+    conditions = condition_table(source.table)
+    model.space.check_request({name: tuple(sorted(set(conditions[name]))) for name in ("sex", "pathology", "affected_side")})
+    parts = []
+    forces = np.array([name.startswith(("ground_reaction", "centre_of_pressure")) for name in channels])
+    for pattern in np.unique(given, axis=0):
+        alike = np.flatnonzero((given == pattern).all(1))
+        rows = np.repeat(alike, draws)
+        repeated, asked = source.select(rows), conditions.iloc[rows].reset_index(drop=True)
+        codes = model.space.encode(asked)
+        here = [name for name, is_known in zip(channels, pattern, strict=True) if is_known]
+        observed = Observation.of(model, _known_alone(code, repeated, here), here, codes)
+        rngs = [np.random.default_rng([seed, row, draw]) for row in alike for draw in range(draws)]
+        latents = model.prior.latents(codes, model.white_given(codes, observed, rngs))
+        signals = _put_back(code.decode(latents, Walker.of(repeated.table)), repeated, here, code)
+        names = [f"{trial}-filled-{i % draws:06d}" for i, trial in enumerate(repeated.table["trial_id"])]
+        balance = not (pattern & forces).any()
+        parts.append((rows, _checked(model, repeated, signals, asked, names, seed, balance)))
+    order = np.argsort(np.concatenate([rows for rows, _ in parts]), kind="stable")
+    return Trials.concatenate([made for _, made in parts]).select(order)
+
+
+def _known_channels(code: StrideRepresentation, source: Trials, known: Sequence[str]) -> np.ndarray:
+    """(N, channels of the code) whether a stride's channel is known throughout."""
+    there: dict[str, np.ndarray] = {}
+    for group, names in code.channels.items():
+        if group in source.signals and source.signals[group].shape[1] != SAMPLES_PER_STRIDE:
+            raise InputError(f"{group} has {source.signals[group].shape[1]} samples; give strides of {SAMPLES_PER_STRIDE} phases")
+        for name in names:
+            has = name in known and group in source.signals and name in source.channels[group]
+            there[name] = np.isfinite(source.channel(name)).all(1) if has else np.zeros(len(source), bool)
+    weight = Walker.of(source.table).weight_n
+    for name in code.channels.get("centre_of_pressure", ()):
+        if name in known and "centre_of_pressure" in source.signals and name in source.channels["centre_of_pressure"]:
+            force = f"ground_reaction_y_{name[-1]}"
+            base = there[force] & there["pelvis_tx"] & there["pelvis_tz"]
+            loaded = source.channel(force) > LOADED_BW * weight[:, None] if base.any() else np.zeros((1, 1), bool)
+            there[name] = base & (np.isfinite(source.channel(name)) | ~loaded).all(1)
+    return np.stack(list(there.values()), 1)
+
+
+def _known_alone(code: StrideRepresentation, source: Trials, known: Sequence[str]) -> Trials:
+    """The strides with every group of the code, zero where nothing is known."""
+    signals = {}
+    for group, names in code.channels.items():
+        blank = np.zeros((len(source), SAMPLES_PER_STRIDE), np.float32)
+        signals[group] = np.stack([source.channel(name) if name in known else blank for name in names], 2)
+    return Trials(source.table, signals, dict(code.channels))
+
+
+def _put_back(signals: dict[str, np.ndarray], source: Trials, known: Sequence[str], code: StrideRepresentation) -> dict[str, np.ndarray]:
+    """The signals with known channels as given; a drawn centre of pressure goes where the known pelvis goes."""
+    points = code.channels.get("centre_of_pressure", ())
+    for group, names in code.channels.items():
+        for name in known:
+            if name not in names:
+                continue
+            mine = signals[group][:, :, names.index(name)]
+            for k, point in enumerate(points):
+                if name in ("pelvis_tx", "pelvis_tz") and f"_{name[-1]}_" in point and point not in known:
+                    signals["centre_of_pressure"][:, :, k] += source.channel(name) - mine
+            mine[:] = source.channel(name)
+    return signals
+
+
+def _checked(
+    model: StrideGenerator, source: Trials, signals: dict[str, np.ndarray], asked: pd.DataFrame, names: list[str], seed: int, balance: bool
+) -> Trials:
+    """Strides made of strides, row by row, with their measures, status and events."""
+    table = asked.assign(
+        trial_id=names,
         subject_id=list(source.table["subject_id"]),
         source_trial_id=list(source.table["trial_id"]),
-        stride_length_m=after["walking_speed_mps"] * after["stride_time_s"],
+        stride_length_m=asked["walking_speed_mps"] * asked["stride_time_s"],
     )
-    made = Trials(pd.concat([table, after.add_prefix(CONDITION_PREFIX)], axis=1), signals, dict(code.channels), kind="synthetic")
-    measures = measure(made, model.limits, balance=True)
+    table = pd.concat([table, asked.add_prefix(CONDITION_PREFIX)], axis=1)
+    made = Trials(table, signals, dict(model.representation.channels), kind="synthetic")
+    measures = measure(made, model.limits, balance=balance)
     broken = broken_limits(measures, model.limits)
     made.table = made.table.assign(**{str(name): measures[name].to_numpy() for name in measures})
     made.table["status"], made.table["status_message"] = np.where(broken == "", "ok", "implausible"), broken.to_numpy()
-    made.table["seed"] = -1  # nothing is drawn
+    made.table["seed"] = seed
     made.events = gait_events(made)
     return made
 

@@ -42,6 +42,14 @@ def estimators() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(place.glob("*/config.json"))}
 
 
+def generator() -> Path:
+    """The folder of the generator that comes with synthgait. Raises InputError when an installation lacks it."""
+    path = Path(str(resources.files("synthgait"))) / "data" / "generator"
+    if not (path / "generator.json").is_file():
+        raise InputError("no generator comes with this installation; give the folder of one that `synthgait train` wrote")
+    return path
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file that holds a mapping. Raises InputError naming the file."""
     try:

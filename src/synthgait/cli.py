@@ -105,9 +105,9 @@ def train(
 
 @app.command()
 def generate(
-    model: Annotated[Path, typer.Argument(help="Folder of a generator.")],
     n: Annotated[int, typer.Option("-n", help="How many strides.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="An .h5 file, or a folder of shards.")],
+    model: Annotated[Path | None, typer.Argument(help="Folder of a generator; by default the bundled one.")] = None,
     age: Annotated[str | None, typer.Option(help="Years: one number or a range like 65-85.")] = None,
     speed: Annotated[str | None, typer.Option(help="Walking speed in m/s: a number or a range.")] = None,
     sex: Annotated[str | None, typer.Option(help="female or male.")] = None,
@@ -197,14 +197,14 @@ def validate(
     estimator: Annotated[list[Path] | None, typer.Option(help="Folders of fitted estimators; by default the bundled ones.")] = None,
     data: Annotated[list[Path] | None, typer.Option("--data", help="Seed datasets; by default the bundled one.")] = None,
     real_baseline: Annotated[bool, typer.Option("--real-baseline", help="Also train the network on real people, leaving out.")] = False,
-    drawn: Annotated[Path | None, typer.Option("--figures", help="Folder for the pictures of coverage.")] = None,
+    figures: Annotated[Path | None, typer.Option(help="Folder for the pictures of coverage or of a generator.")] = None,
     json_path: Json = None,
 ) -> None:
     """Check estimators, simulated gaits or generators, or what a seed dataset covers, and print the table."""
     from synthgait import verdicts
 
-    figures, text = verdicts.of(what, recordings, estimator or [], data, real_baseline, drawn)
-    _show(figures, text, json_path)
+    told, text = verdicts.of(what, recordings, estimator or [], data, real_baseline, figures)
+    _show(told, text, json_path)
 
 
 @app.command()
@@ -230,7 +230,7 @@ def ablate(
 @app.command()
 def bench(
     what: Annotated[str, typer.Argument(help="simulate, mesh, generate or estimate.")],
-    model: Annotated[Path, typer.Option(help="Folder of a generator, for generate.")] = Path("runs/diffusion"),
+    model: Annotated[Path | None, typer.Option(help="Folder of a generator, for generate; by default the bundled one.")] = None,
     moco_limit: Annotated[float, typer.Option(help="Seconds after which one Moco solve is ended, for simulate.")] = 900.0,
     json_path: Json = None,
 ) -> None:

@@ -29,19 +29,24 @@ def of(
     estimators: Sequence[Path] = (),
     data: Sequence[Path] | None = None,
     real_baseline: bool = False,
-    figures: Path | None = None,
+    pictures: Path | None = None,
 ) -> tuple[Any, str]:
-    """Figures and text of one of ``QUESTIONS``; coverage also draws into the folder ``figures``. Raises InputError."""
+    """Figures and text of one of ``QUESTIONS``; coverage and generator also draw into the folder ``pictures``. Raises InputError."""
     if question not in QUESTIONS:
         raise InputError(f"there is nothing called {question!r} to validate; there are {', '.join(QUESTIONS)}")
     if question == "generator":
         from synthgait.generators.quality import evaluate
         from synthgait.validate.generator import table_text
 
-        rows, _ = evaluate(datasets.load(data))
+        rows, synthetic, held_out = evaluate(datasets.load(data))
+        if pictures is not None:
+            from synthgait.report.generated import write_figures
+
+            for method, strides in synthetic.items():
+                write_figures(held_out, strides, pictures / method)
         return rows, table_text(rows)
     if question == "coverage":
-        return cover(datasets.load(data), real.find(recordings), figures)
+        return cover(datasets.load(data), real.find(recordings), pictures)
     where = _found(recordings)
     if question == "simulations":
         from synthgait.validate import simulations
@@ -152,8 +157,8 @@ def ablate(
     return rows, ablation.as_text(rows)
 
 
-def bench(what: str, model: Path, moco_limit_s: float = 900.0) -> tuple[dict[str, Any], str]:
-    """Figures and text of one of ``BENCHES``. Raises InputError."""
+def bench(what: str, model: Path | None = None, moco_limit_s: float = 900.0) -> tuple[dict[str, Any], str]:
+    """Figures and text of one of ``BENCHES``; without a model, of the bundled generator. Raises InputError."""
     if what not in BENCHES:
         raise InputError(f"there is no bench called {what!r}; there are {', '.join(BENCHES)}")
     if what == "generate":

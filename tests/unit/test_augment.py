@@ -8,7 +8,9 @@ import torch
 
 from synthgait import augment
 from synthgait.errors import InputError
-from synthgait.generators import GaussianGenerator, StrideGenerator
+from synthgait.generators import GaussianGenerator, StrideGenerator, train
+from synthgait.generators.conditions import condition_table
+from synthgait.generators.train import parse_recipe
 from synthgait.trials import Trials
 from varied_walkers import varied_walkers
 
@@ -65,6 +67,76 @@ def test_another_body_at_the_same_dimensionless_gait(model: StrideGenerator, see
     froude = made.table["walking_speed_mps"] ** 2 / made.table["leg_length_m"]
     assert np.allclose(froude, source.table["walking_speed_mps"] ** 2 / source.table["leg_length_m"], rtol=0.06)
     assert (made.table["height_m"] == 1.7).all() and (made.table["mass_kg"] == 66.0).all()
+
+
+@pytest.fixture(scope="module")
+def strangers() -> Trials:
+    return varied_walkers(24, seed=77)
+
+
+@pytest.fixture(scope="module")
+def diffusion() -> StrideGenerator:
+    recipe = {"method": "diffusion", "settings": {"width": 32, "depth": 1}, "training": {"steps": 20, "batch_size": 64, "warmup_steps": 2}}
+    return train(parse_recipe(recipe | {"representation": {"max_components": 96}}), varied_walkers(200, seed=4), progress=False)
+
+
+def misses(made: Trials, truth: Trials, name: str, draws: int) -> float:
+    """Root mean square of the mean draw against the truth."""
+    mean = made.channel(name).reshape(len(truth), draws, -1).mean(1)
+    wrong = mean - truth.channel(name)
+    return float(np.sqrt((wrong**2).mean()))
+
+
+@pytest.mark.parametrize("method", ["gaussian", "diffusion"])
+def test_hidden_channels_of_strangers_are_found(method: str, diffusion: StrideGenerator, strangers: Trials) -> None:
+    model = diffusion
+    if method == "gaussian":
+        model = GaussianGenerator().fit(varied_walkers(200, seed=4), representation={"max_components": 96})
+    known = [*strangers.channels["joint_angles"], "pelvis_tilt", "pelvis_list", "pelvis_rotation"]
+    hidden = strangers.select(np.arange(len(strangers)))
+    for group in ("ground_reaction", "centre_of_pressure", "muscle_activation"):
+        del hidden.signals[group], hidden.channels[group]
+    hidden.signals["pelvis"] = hidden.signals["pelvis"].copy()
+    hidden.signals["pelvis"][:, 7, 3:] = np.nan
+    draws = 6
+    made = augment.fill(model, hidden, 3, draws=draws)
+    again = augment.fill(model, strangers, 3, known=known, draws=draws)
+    blank = model.sample_under(condition_table(strangers.table.loc[strangers.table.index.repeat(draws)]), seed=3)
+    assert made.signals["pelvis"].tobytes() == again.signals["pelvis"].tobytes()
+    for name in known:  # what was known stays, bit by bit
+        assert made.channel(name).tobytes() == np.repeat(strangers.channel(name), draws, 0).tobytes()
+    for name in ("pelvis_ty", "ground_reaction_y_r", "ground_reaction_x_l"):
+        typical = np.sqrt(((strangers.channel(name) - strangers.channel(name).mean(0)) ** 2).mean())
+        wrong = misses(made, strangers, name, draws)
+        # better than the mean gait, and than what the conditions alone say
+        assert wrong < 0.7 * typical and wrong < 0.9 * misses(blank, strangers, name, draws), name
+        # as sure as it should be: the draws scatter about as much as they miss
+        scatter = made.channel(name).reshape(len(strangers), draws, -1).std(1, ddof=1).mean()
+        assert 0.3 < wrong / scatter < 3.0, name
+    assert list(made.table["source_trial_id"]) == list(np.repeat(strangers.table["trial_id"].to_numpy(), draws))
+    assert made.table["trial_id"].is_unique and np.isfinite(made.table["residual_force_bw"]).all()
+
+
+def test_each_stride_may_lack_something_else(diffusion: StrideGenerator, strangers: Trials) -> None:
+    some = strangers.select(np.arange(4))
+    lacking = some.select(np.arange(4))
+    lacking.signals["joint_angles"][1, :, 3] = np.nan
+    lacking.signals["joint_angles"][3, 50, 3] = np.nan
+    lacking.signals["ground_reaction"][2] = np.nan
+    made = augment.fill(diffusion, lacking, 1)
+    for row, group in ((0, "ground_reaction"), (0, "pelvis"), (2, "joint_angles"), (1, "ground_reaction")):
+        assert made.signals[group][row].tobytes() == some.signals[group][row].tobytes()
+    name = some.channels["joint_angles"][3]
+    assert np.isfinite(made.signals["joint_angles"]).all() and np.isfinite(made.signals["ground_reaction"]).all()
+    assert not np.array_equal(made.channel(name)[1], some.channel(name)[1])
+    alone = augment.fill(diffusion, lacking.select([0]), 1)
+    assert np.allclose(alone.signals["muscle_activation"], made.signals["muscle_activation"][:1], atol=1e-4)
+    nothing = lacking.select([0])
+    nothing.signals = {"joint_angles": np.full_like(nothing.signals["joint_angles"], np.nan)}
+    with pytest.raises(InputError, match="no channel that is known"):
+        augment.fill(diffusion, nothing, 1)
+    with pytest.raises(InputError, match="'brain_wave' is no channel"):
+        augment.fill(diffusion, some, 1, known=["brain_wave"])
 
 
 def test_dataset_feeds_a_loader(seeds: Trials) -> None:

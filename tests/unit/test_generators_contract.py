@@ -9,13 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
 from synthgait import bundled
 from synthgait.errors import InputError
 from synthgait.gait import spatiotemporal
-from synthgait.generators import GENERATORS, StrideGenerator, SynthGaitPipeline, load, read_recipe, train
+from synthgait.generators import GENERATORS, DiffusionGenerator, StrideGenerator, SynthGaitPipeline, load, read_recipe, train
 from synthgait.generators.base import BLOCK
 from synthgait.generators.conditions import ConditionSpace, condition_table
+from synthgait.generators.diffusion import denoise
 from synthgait.generators.prior import ConditionalGaussian
 from synthgait.generators.train import Recipe, parse_recipe, split_by_subject
 from synthgait.trials import Trials
@@ -105,6 +107,27 @@ def test_implausible_strides_are_kept_and_named(trained: tuple[StrideGenerator, 
 def test_bad_requests_are_one_sentence(trained: tuple[StrideGenerator, Path], request_: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         trained[0].sample(5, **request_)
+
+
+@pytest.mark.parametrize(("sampler", "steps", "tolerance"), [("angle", 4, 0.03), ("dpm", 20, 0.03), ("ddim", 200, 0.05)])
+def test_samplers_find_the_distribution(sampler: str, steps: int, tolerance: float) -> None:
+    """Of data that are a Gaussian of deviation s the velocity is known, and so is what must come out: s times the noise."""
+    deviation = 1.2
+
+    class Known:
+        def modulation(self, codes: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+            return codes
+
+        def denoise(self, sample: torch.Tensor, time: torch.Tensor, modulation: torch.Tensor) -> torch.Tensor:
+            signal = alphas[time].sqrt()
+            noise = (1 - alphas[time]).sqrt()
+            return signal * noise * (1 - deviation**2) * sample / (signal**2 * deviation**2 + noise**2)
+
+    alphas = DDPMScheduler(num_train_timesteps=1000, beta_schedule="squaredcos_cap_v2").alphas_cumprod
+    noise = torch.randn((50, 8), generator=torch.Generator().manual_seed(0))
+    scheduler = DiffusionGenerator(sampler=sampler).scheduler()
+    made = denoise(Known(), scheduler, noise, torch.zeros(50, 1), torch.ones(50, 1), steps)  # type: ignore[arg-type]
+    assert torch.allclose(made, deviation * noise, rtol=tolerance)
 
 
 def test_other_versions_and_damage_are_told(trained: tuple[StrideGenerator, Path], tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_round_trip(walkers: Trials, representation: StrideRepresentation) -> No
 
 def test_latents_of_the_seed_and_its_mirror_image_are_white(walkers: Trials, representation: StrideRepresentation) -> None:
     both = np.concatenate([representation.encode(walkers), representation.encode(walkers, mirrored=True)])
-    assert np.abs(both.mean(0)).max() < 1e-6
+    assert np.abs(both.mean(0)).max() < 1e-4  # of a deviation of 1: the mean is kept in float32
     assert np.allclose(np.cov(both.T), np.eye(representation.size), atol=1e-5)
 
 

@@ -24,10 +24,12 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file, save_file
 
+from synthgait import bundled
 from synthgait.conventions import TRIAL_COLUMNS
 from synthgait.errors import InputError
 from synthgait.gait import gait_events
 from synthgait.generators.conditions import CATEGORICAL, COLUMNS, ConditionSpace, Value, condition_table, requested_columns
+from synthgait.generators.filling import Observation
 from synthgait.generators.plausibility import Limits, broken_limits, measure
 from synthgait.generators.prior import ConditionalGaussian
 from synthgait.generators.representation import StrideRepresentation, Walker
@@ -38,14 +40,14 @@ GENERATOR_FORMAT = "1"
 #: Strides that are always computed together.
 BLOCK = 512
 #: Resolution of generated signals, powers of two in the group's unit and far under a stride's accuracy:
-#: 15 microradians, 15 micrometres, 0.03 N, 0.06 mm, 0.0002 of activation. What lies under it would be
+#: 15 microradians, 15 micrometres, 0.06 N, 0.1 mm, 0.001 of activation. What lies under it would be
 #: noise that costs half of the file and of the time to write it.
 RESOLUTION = {
     "joint_angles": 2.0**-16,
     "pelvis": 2.0**-16,
-    "ground_reaction": 2.0**-5,
-    "centre_of_pressure": 2.0**-14,
-    "muscle_activation": 2.0**-12,
+    "ground_reaction": 2.0**-4,
+    "centre_of_pressure": 2.0**-13,
+    "muscle_activation": 2.0**-10,
 }
 _SIDE_SWAP = {"left": "right", "right": "left"}
 _REALISED = [name for name, (kind, _) in TRIAL_COLUMNS.items() if kind == "number" and name.endswith(("_mps", "_spm", "_m", "_s"))]
@@ -190,7 +192,9 @@ class StrideGenerator(ABC):
         return Trials.concatenate(parts)
 
     def save(self, path: str | Path) -> None:
-        """Write a folder: generator.json, representation.safetensors, prior.safetensors, population.csv and the networks."""
+        """Write a folder: generator.json, representation.safetensors, prior.safetensors, population.csv and the
+        networks, every array in float32 (which the model in memory has too, so that what is read back is the same).
+        """
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
         save_file(self.representation.arrays(), folder / "representation.safetensors")
@@ -209,12 +213,13 @@ class StrideGenerator(ABC):
         (folder / "generator.json").write_text(json.dumps(description, indent=1) + "\n")
 
     @classmethod
-    def load(cls, path: str | Path) -> StrideGenerator:
+    def load(cls, path: str | Path | None = None) -> StrideGenerator:
         """Read a folder that ``save`` wrote; called on ``StrideGenerator`` it gives whichever method is there.
+        Without a path: the generator that comes with synthgait.
 
         Raises InputError: no such folder, another version, another method, or a damaged file.
         """
-        folder = Path(path)
+        folder = bundled.generator() if path is None else Path(path)
         description = _description(folder)
         kinds = {kind.method: kind for kind in StrideGenerator.__subclasses__()}
         if description["method"] not in kinds:
@@ -250,6 +255,12 @@ class StrideGenerator(ABC):
     def _latents(self, codes: np.ndarray, rngs: list[np.random.Generator], guidance_scale: float) -> np.ndarray:
         """Draw latents (n, D), one per row of condition codes (n, C), each from its own generator."""
 
+    def white_given(self, codes: np.ndarray, observed: Observation, rngs: list[np.random.Generator]) -> np.ndarray:
+        """White vectors (n, D) under condition codes (n, C) that agree with what is known of them (``filling``);
+        here from the prior alone, exactly.
+        """
+        return observed.draw(np.stack([rng.standard_normal(self.representation.size) for rng in rngs]))
+
     def _store(self, folder: Path) -> None:  # noqa: B027  # a method without networks has nothing to store
         """Write what the method needs besides representation and population."""
 
@@ -272,8 +283,8 @@ class StrideGenerator(ABC):
                 tries[pending] += 1
                 for group, array in drawn.signals.items():
                     strides.signals[group][pending] = array
-                strides.table.iloc[pending] = drawn.table.to_numpy()
-                measures.iloc[pending] = drawn_measures.to_numpy()
+                strides.table = _replaced(strides.table, drawn.table, pending)
+                measures = _replaced(measures, drawn_measures, pending)
                 broken[pending] = drawn_broken
             pending = np.flatnonzero(broken != "")
             if not len(pending):
@@ -317,6 +328,11 @@ class StrideGenerator(ABC):
             "attempts": tries,
         }
         return pd.DataFrame(columns)
+
+
+def _replaced(table: pd.DataFrame, better: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
+    """The table with other rows in the place of some."""
+    return pd.concat([table.drop(index=rows), better.set_axis(rows)]).sort_index()
 
 
 # -- data for learning -----------------------------------------------------------------------------------

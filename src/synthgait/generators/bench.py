@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from synthgait import storage
+from synthgait import bundled, storage
 from synthgait.conventions import SAMPLES_PER_STRIDE
 from synthgait.generators.base import BLOCK, StrideGenerator
 from synthgait.generators.generate import generate
@@ -27,10 +27,11 @@ BASELINE_STEPS = 50
 _WIDTHS = (64, 128, 256)
 
 
-def bench_generate(model: str | Path, n: int = 20_480, *, workers: int | None = None, baseline_n: int = 16) -> dict[str, Any]:
+def bench_generate(model: str | Path | None = None, n: int = 20_480, *, workers: int | None = None, baseline_n: int = 16) -> dict[str, Any]:
     """Time both.
 
     Args:
+        model: a generator's folder; None is the one that comes with synthgait.
         n: strides that the generator makes; the workers share them evenly.
         workers: processes; None is one per core.
         baseline_n: strides that the baseline makes (its cost per stride does not depend on it).
@@ -38,6 +39,7 @@ def bench_generate(model: str | Path, n: int = 20_480, *, workers: int | None = 
     Returns ``strides_per_second, baseline_strides_per_second, ratio, peak_memory_mib, n_strides,
     workers, start_seconds`` (loading models in the workers, included in none of the rates).
     """
+    model = bundled.generator() if model is None else model
     workers = workers or os.cpu_count() or 1
     per_worker = max(2 * BLOCK, -(-n // workers // BLOCK) * BLOCK)
     folder = Path(tempfile.mkdtemp(prefix="synthgait-bench-"))

@@ -1,6 +1,6 @@
 """Conditional diffusion over white latent strides, with ``diffusers`` schedulers and pipeline.
 
-In: latents and conditions. Out: a denoiser; strides by a few steps of DPM-Solver++ from noise.
+In: latents and conditions. Out: a denoiser; strides by a few steps from noise (``schedule``).
 
 Noise is added on a cosine schedule (Nichol & Dhariwal, ICML 2021) and the network says the velocity
 (Salimans & Ho, ICLR 2022). Every condition is hidden at random in training, each on its own, so that
@@ -10,6 +10,7 @@ rest. Network, noise schedule and sampling loop are separate objects.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,11 +24,22 @@ from torch import nn
 
 from synthgait.errors import InputError
 from synthgait.generators.base import StrideGenerator
+from synthgait.generators.filling import Observation
 from synthgait.generators.networks import StrideDenoiser, settled
+from synthgait.generators.schedule import AngleScheduler
 from synthgait.generators.train import Batch, Run, TrainingRecipe
 
-SAMPLERS = {"dpm": DPMSolverMultistepScheduler, "ddim": DDIMScheduler, "ddpm": DDPMScheduler}
+SAMPLERS = {"angle": AngleScheduler, "dpm": DPMSolverMultistepScheduler, "ddim": DDIMScheduler, "ddpm": DDPMScheduler}
 _NOISE: dict[str, Any] = {"num_train_timesteps": 1000, "beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction"}
+#: Evaluations of the denoiser per stride of which channels are known.
+GUIDED_STEPS = 40
+#: Latents are white, not pictures: nothing of them is clipped to -1 to 1.
+_EXTRA: dict[str, dict[str, Any]] = {
+    "angle": {},
+    "dpm": {"algorithm_type": "dpmsolver++", "solver_order": 2},
+    "ddim": {"clip_sample": False},
+    "ddpm": {"clip_sample": False},
+}
 
 
 class DiffusionGenerator(StrideGenerator):
@@ -35,13 +47,13 @@ class DiffusionGenerator(StrideGenerator):
 
     Args:
         width, depth: of the denoiser.
-        sampler: dpm (DPM-Solver++, second order), ddim or ddpm.
+        sampler: angle (``schedule``), dpm (DPM-Solver++, second order), ddim or ddpm.
         sampling_steps: evaluations of the denoiser per stride.
     """
 
     method: ClassVar[str] = "diffusion"
 
-    def __init__(self, width: int = 256, depth: int = 4, sampler: str = "dpm", sampling_steps: int = 12) -> None:
+    def __init__(self, width: int = 256, depth: int = 4, sampler: str = "angle", sampling_steps: int = 6) -> None:
         super().__init__()
         if sampler not in SAMPLERS:
             raise InputError(f"sampler is {sampler!r}; write one of {', '.join(SAMPLERS)}")
@@ -80,10 +92,23 @@ class DiffusionGenerator(StrideGenerator):
         white = denoise(denoiser, self._sampling, noise, conditions, known, self.sampling_steps, guidance_scale)
         return self.prior.latents(codes, white.cpu().numpy())
 
+    def white_given(self, codes: np.ndarray, observed: Observation, rngs: list[np.random.Generator]) -> np.ndarray:
+        """As the base class says, by guided sampling."""
+        size = self.representation.size
+        noise = torch.from_numpy(np.stack([rng.standard_normal(size, dtype=np.float32) for rng in rngs])).to(self.device)
+        known = torch.ones((len(codes), len(self.space.fields)), device=self.device)
+
+        def steer(clean: torch.Tensor, variance: float) -> torch.Tensor:
+            return torch.from_numpy(observed.condition(clean.cpu().numpy().astype(float), variance)).to(clean)
+
+        # what is known pulls hard near the end: a solver that holds the clean vector over a step is stable there
+        scheduler = DPMSolverMultistepScheduler(**_NOISE, **_EXTRA["dpm"])
+        conditions = torch.from_numpy(codes).to(self.device)
+        return denoise(self._trained(), scheduler, noise, conditions, known, GUIDED_STEPS, steer=steer).cpu().numpy()
+
     def scheduler(self) -> Any:
         """A fresh sampling scheduler."""
-        extra = {"algorithm_type": "dpmsolver++", "solver_order": 2} if self.sampler == "dpm" else {}
-        return SAMPLERS[self.sampler](**_NOISE, **extra)
+        return SAMPLERS[self.sampler](**_NOISE, **_EXTRA[self.sampler])
 
     def _trained(self) -> StrideDenoiser:
         if self.denoiser is None:
@@ -138,8 +163,12 @@ def denoise(
     known: torch.Tensor,
     steps: int,
     guidance_scale: float = 1.0,
+    steer: Callable[[torch.Tensor, float], torch.Tensor] | None = None,
 ) -> torch.Tensor:
-    """The sampling loop: noise (n, D) to latents (n, D) under conditions (n, C) with known fields (n, K)."""
+    """The sampling loop: noise (n, D) to latents (n, D) under conditions (n, C) with known fields (n, K).
+
+    ``steer`` corrects the clean latents (n, D) that a step predicts, given their variance.
+    """
     scheduler.set_timesteps(steps, device=noise.device)
     modulation = denoiser.modulation(codes, known)
     free = denoiser.modulation(codes, torch.zeros_like(known)) if guidance_scale != 1.0 else None
@@ -149,5 +178,10 @@ def denoise(
         if free is not None:
             unguided = denoiser.denoise(sample, time[None], free)
             said = unguided + guidance_scale * (said - unguided)
+        if steer is not None:
+            power = float(scheduler.alphas_cumprod[int(time)])
+            signal, spread = power**0.5, max(1.0 - power, 1e-12) ** 0.5
+            clean = steer(signal * sample - spread * said, spread**2)
+            said = (signal * sample - clean) / spread
         sample = scheduler.step(said, time, sample).prev_sample
     return sample

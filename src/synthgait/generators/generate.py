@@ -23,7 +23,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from synthgait import storage
+from synthgait import bundled, storage
 from synthgait.errors import InputError
 from synthgait.generators.base import BLOCK, StrideGenerator
 from synthgait.generators.conditions import Value
@@ -48,7 +48,7 @@ class _Request:
 
 
 def generate(
-    model: str | Path,
+    model: str | Path | None,
     n: int,
     out: str | Path,
     *,
@@ -65,7 +65,7 @@ def generate(
     """Generate ``n`` strides into ``out``, or go on with what an interrupted run left.
 
     Args:
-        model: a generator's folder.
+        model: a generator's folder; None is the one that comes with synthgait.
         out: ends with .h5: one file, its shards beside it in ``out.parts`` until they are packed;
             otherwise a folder of shards.
         workers: processes.
@@ -80,6 +80,7 @@ def generate(
     """
     if n < 1 or shard_strides < BLOCK or shard_strides % BLOCK:
         raise InputError(f"give at least 1 stride, and shards of a multiple of {BLOCK} strides ({n} and {shard_strides} were given)")
+    model = bundled.generator() if model is None else model
     generator = StrideGenerator.load(model)
     generator.space.check_request(conditions)
     given = {name: list(v) if isinstance(v, tuple) else v for name, v in conditions.items() if v is not None}

@@ -1,6 +1,7 @@
 """The diffusion generator as users of ``diffusers`` know pipelines.
 
-In: a generator's folder. Out: ``SynthGaitPipeline.from_pretrained(path)(n=100, age_years=70, seed=1)``.
+In: a generator's folder, or none for the bundled one. Out:
+``SynthGaitPipeline.from_pretrained()(n=100, age_years=70, seed=1)``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any, Self
 
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
+from synthgait import bundled
 from synthgait.errors import InputError
 from synthgait.generators.base import StrideGenerator
 from synthgait.generators.conditions import Value
@@ -40,11 +42,11 @@ class SynthGaitPipeline(DiffusionPipeline):
         self._with_generator().save(save_directory)
 
     @classmethod
-    def from_pretrained(cls, path: str | Path, **unused: Any) -> Self:  # type: ignore[override]
-        """Read a generator's folder. Raises InputError as ``StrideGenerator.load``."""
+    def from_pretrained(cls, path: str | Path | None = None, **unused: Any) -> Self:  # type: ignore[override]
+        """Read a generator's folder; without a path, the bundled one. Raises InputError as ``StrideGenerator.load``."""
         generator = StrideGenerator.load(path)
         if not isinstance(generator, DiffusionGenerator):
-            raise InputError(f"{path} holds a {generator.method} generator; a pipeline wants diffusion")
+            raise InputError(f"{path or bundled.generator()} holds a {generator.method} generator; a pipeline wants diffusion")
         return cls.of(generator)
 
     def save_components(self, folder: Path) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthgait.generators.representation import as_stored
+
 _RIDGES = 10.0 ** np.arange(-5, 2)
 _FOLDS = 8
 #: Standard deviation, in units of the latents', under which a direction counts as fixed by the conditions.
@@ -61,7 +63,7 @@ class ConditionalGaussian:
         values, vectors = np.linalg.eigh(residual.T @ residual / len(residual))
         deviation = np.maximum(np.sqrt(np.maximum(values, 0.0)), _FLOOR)
         root = (vectors * deviation) @ vectors.T
-        gaussian = cls(np.ascontiguousarray(weight), np.ascontiguousarray(root), numeric, _RIDGES[chosen])
+        gaussian = cls(as_stored(weight), as_stored(root), numeric, as_stored(_RIDGES[chosen]))
         return gaussian, residual @ ((vectors / deviation) @ vectors.T)
 
     def latents(self, codes: np.ndarray, white: np.ndarray) -> np.ndarray:
@@ -70,12 +72,13 @@ class ConditionalGaussian:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What ``from_arrays`` needs."""
-        return {"weight": self.weight, "root": self.root, "numeric": np.array([self.numeric]), "ridge": self.ridge}
+        single = {name: getattr(self, name).astype(np.float32) for name in ("weight", "root", "ridge")}
+        return single | {"numeric": np.array([self.numeric])}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> ConditionalGaussian:
         """Read back ``arrays``."""
-        return cls(arrays["weight"], arrays["root"], int(arrays["numeric"][0]), arrays["ridge"])
+        return cls(*(as_stored(arrays[k]) for k in ("weight", "root")), int(arrays["numeric"][0]), as_stored(arrays["ridge"]))
 
 
 def _design(codes: np.ndarray, numeric: int) -> np.ndarray:

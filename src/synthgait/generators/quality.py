@@ -15,7 +15,7 @@ import pandas as pd
 from synthgait import bundled
 from synthgait.errors import InputError
 from synthgait.generators.base import StrideGenerator, usable
-from synthgait.generators.conditions import condition_table
+from synthgait.generators.conditions import CATEGORICAL, condition_table
 from synthgait.generators.plausibility import Limits, measure
 from synthgait.generators.train import read_recipe, train
 from synthgait.trials import Trials
@@ -34,7 +34,7 @@ def evaluate(
     seed: int = 0,
     out: str | Path | None = None,
     progress: bool = True,
-) -> tuple[dict[str, dict[str, Any]], dict[str, Trials]]:
+) -> tuple[dict[str, dict[str, Any]], dict[str, Trials], Trials]:
     """Train every recipe on some people and judge it on the others.
 
     Args:
@@ -44,7 +44,7 @@ def evaluate(
         duplicates_among: so many more unconditioned strides are searched for duplicates (0: none).
         out: folder that keeps the trained generators.
 
-    Returns the rows of ``validate.generator.compare`` and the synthetic strides per method.
+    Returns the rows of ``validate.generator.compare``, the synthetic strides per method and the held-out ones.
     Raises InputError: too few people, or a bad recipe.
     """
     recipes = recipes or {name: bundled.find(f"generators/{name}") for name in METHODS}
@@ -62,17 +62,22 @@ def evaluate(
     rows = judge.compare(training, held_out, synthetic, seed)
     for name, count in extra.items():
         rows[name]["duplicates"] = count
-    return rows, synthetic
+    return rows, synthetic, held_out
 
 
 def split_people(strides: Trials, fraction: float, seed: int) -> tuple[Trials, Trials]:
-    """Training and held-out strides without a person in both."""
-    people = np.unique(np.asarray(strides.table["subject_id"]).astype(str))
-    held = np.random.default_rng([seed, 2]).permutation(people)[: round(fraction * len(people))]
-    mask = strides.table["subject_id"].astype(str).isin(held).to_numpy()
-    if not mask.any() or mask.all():
-        raise InputError(f"{len(people)} people cannot be split; give a seed dataset of more people")
-    return strides.select(~mask), strides.select(mask)
+    """Training and held-out strides without a person in both, the same share of every pathology held out
+    (none of one that only few have); held-out strides are of pathologies and sides that training has too.
+    """
+    table = strides.table.assign(subject_id=strides.table["subject_id"].astype(str))
+    rng, held = np.random.default_rng([seed, 2]), []
+    for _, people in table.drop_duplicates("subject_id").sort_values("subject_id").groupby("pathology")["subject_id"]:
+        held += list(rng.permutation(people.to_numpy())[: round(fraction * len(people))])
+    out = table["subject_id"].isin(held).to_numpy()
+    known = np.logical_and.reduce([table[column].isin(table.loc[~out, column]) for column in CATEGORICAL])
+    if not (out & known).any() or out.all():
+        raise InputError(f"{table['subject_id'].nunique()} people cannot be split; give a seed dataset of more people")
+    return strides.select(~out), strides.select(out & known)
 
 
 def part_with_measures(strides: Trials, limits: Limits) -> Trials:

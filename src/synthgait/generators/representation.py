@@ -15,7 +15,7 @@ the vector short and white.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,7 @@ DEFAULT_HARMONICS = {"joint_angles": 20, "pelvis": 20, "ground_reaction": 24, "c
 #: What counts as an equally large error in the principal components: rad, leg lengths, body weights,
 #: body weights times leg lengths, and rad of the activation's arcsine.
 TOLERANCE = {"joint_angles": 0.01, "pelvis": 0.004, "ground_reaction": 0.02, "centre_of_pressure": 0.01, "muscle_activation": 0.04}
+_ARRAYS = ("mean", "components", "analysis", "left_out")
 _MOTION = ("joint_angles", "pelvis")
 #: A foot counts as loaded, and has a centre of pressure, above this share of body weight.
 LOADED_BW = CONTACT_THRESHOLD
@@ -62,6 +63,13 @@ def fourier_basis(harmonics: int, samples: int = SAMPLES_PER_STRIDE) -> np.ndarr
 def harmonic_of(harmonics: int) -> np.ndarray:
     """The harmonic that each column of ``fourier_basis`` belongs to."""
     return np.concatenate([[0], np.repeat(np.arange(1, harmonics + 1), 2)])
+
+
+def as_stored(array: np.ndarray) -> np.ndarray:
+    """The array as a float32 file holds it, in float64 and one memory layout: a model read back gives the
+    same bytes as the one in memory.
+    """
+    return np.ascontiguousarray(array, np.float32).astype(float)
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,7 @@ class StrideRepresentation:
             features = mean + latent @ components. Features are dimensionless Fourier coefficients by
             group (harmonic-major, channel-minor).
         analysis: (F, D) the inverse: latent = (features - mean) @ analysis.
+        left_out: (F,) standard deviation of what the components leave out of every feature.
     """
 
     def __init__(
@@ -110,11 +119,12 @@ class StrideRepresentation:
         mean: np.ndarray,
         components: np.ndarray,
         analysis: np.ndarray,
+        left_out: np.ndarray,
     ) -> None:
         self.channels = {group: tuple(names) for group, names in channels.items()}
         self.harmonics = {group: int(harmonics[group]) for group in self.channels}
-        # one memory layout, so that a model read back gives the same bytes as the one in memory
-        self.mean, self.components, self.analysis = (np.ascontiguousarray(a) for a in (mean, components, analysis))
+        self.mean, self.components, self.analysis, self.left_out = (as_stored(a) for a in (mean, components, analysis, left_out))
+        components, mean = self.components, self.mean
         self._slices = _slices(self.channels, self.harmonics)
         self._synthesis: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         for group, where in self._slices.items():
@@ -159,14 +169,15 @@ class StrideRepresentation:
         mean = features.mean(0)
         _, singular, rows = np.linalg.svd((features - mean) * weight, full_matrices=False)
         variance = singular**2 / max(1, len(features) - 1)
-        left_out = np.sqrt(np.maximum(variance.sum() - np.cumsum(variance), 0.0) / sum(map(len, channels.values())))
-        kept = int(min(np.sum(left_out > error) + 1, max_components, np.sum(singular > 1e-6 * singular[0])))
+        share = np.sqrt(np.maximum(variance.sum() - np.cumsum(variance), 0.0) / sum(map(len, channels.values())))
+        kept = int(min(np.sum(share > error) + 1, max_components, np.sum(singular > 1e-6 * singular[0])))
+        left_out = np.sqrt(variance[kept:] @ rows[kept:] ** 2) / weight
         rows, deviation = rows[:kept], np.sqrt(variance[:kept])
         # the sign of a singular vector is arbitrary: fix it, so that files do not depend on the library
         rows *= np.sign(rows[np.arange(kept), np.abs(rows).argmax(1)])[:, None]
         components = (rows * deviation[:, None]) / weight
         analysis = (rows / deviation[:, None]).T * weight[:, None]
-        return cls(channels, harmonics, mean, components, analysis)
+        return cls(channels, harmonics, mean, components, analysis, left_out)
 
     # -- using one -------------------------------------------------------------------------------
 
@@ -188,6 +199,14 @@ class StrideRepresentation:
         _to_si(signals, self.channels, walker)
         return signals
 
+    def observed(self, known: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Feature numbers (K,) that some channels determine, and how exactly (K,): the standard deviation of what
+        the representation leaves out of them, at least a hundredth of the tolerance.
+        """
+        names = [np.tile(self.channels[group], 2 * self.harmonics[group] + 1) for group in self.channels]
+        columns = np.flatnonzero(np.isin(np.concatenate(names), list(known)))
+        return columns, np.maximum(self.left_out, 0.01 / _feature_weights(self.channels, self.harmonics))[columns]
+
     def reconstruction_error(self, strides: Trials) -> dict[str, float]:
         """Root mean square of decode(encode(x)) - x per group, in the group's own unit, where x is known."""
         back = self.decode(self.encode(strides), Walker.of(strides.table))
@@ -207,7 +226,7 @@ class StrideRepresentation:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What ``from_arrays`` needs besides ``settings``."""
-        return {"mean": self.mean, "components": self.components, "analysis": self.analysis}
+        return {name: getattr(self, name).astype(np.float32) for name in _ARRAYS}
 
     def settings(self) -> dict[str, Any]:
         """Channels and harmonics as plain values."""
@@ -217,7 +236,7 @@ class StrideRepresentation:
     def from_arrays(cls, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> StrideRepresentation:
         """Read back ``settings`` and ``arrays``."""
         channels = {group: tuple(names) for group, names in settings["channels"].items()}
-        return cls(channels, settings["harmonics"], arrays["mean"], arrays["components"], arrays["analysis"])
+        return cls(channels, settings["harmonics"], *(arrays[name] for name in _ARRAYS))
 
 
 # -- features ----------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import pandas as pd
 from safetensors.numpy import load_file, save_file
 
 from synthgait.generators.base import StrideGenerator
+from synthgait.generators.representation import as_stored
 
 
 class GaussianGenerator(StrideGenerator):
@@ -38,8 +39,7 @@ class NearestSeedGenerator(StrideGenerator):
         self._seeds = self._codes = np.zeros((0, 0))
 
     def _learn(self, latents: np.ndarray, white: np.ndarray, conditions: pd.DataFrame, subjects: np.ndarray, **training: Any) -> None:
-        self._codes = self.space.encode(conditions).astype(float)
-        self._seeds = latents.copy()
+        self._codes, self._seeds = as_stored(self.space.encode(conditions)), as_stored(latents)
 
     def _latents(self, codes: np.ndarray, rngs: list[np.random.Generator], guidance_scale: float) -> np.ndarray:
         weight = np.where(np.arange(codes.shape[1]) < self.space.numeric, 1.0, 100.0)
@@ -48,8 +48,9 @@ class NearestSeedGenerator(StrideGenerator):
         return self._seeds[distance.argmin(1)]
 
     def _store(self, folder: Path) -> None:
-        save_file({"seeds": self._seeds, "codes": self._codes}, folder / "nearest_seed.safetensors")
+        arrays = {"seeds": self._seeds.astype(np.float32), "codes": self._codes.astype(np.float32)}
+        save_file(arrays, folder / "nearest_seed.safetensors")
 
     def _restore(self, folder: Path) -> None:
         arrays = load_file(folder / "nearest_seed.safetensors")
-        self._seeds, self._codes = arrays["seeds"], arrays["codes"]
+        self._seeds, self._codes = as_stored(arrays["seeds"]), as_stored(arrays["codes"])

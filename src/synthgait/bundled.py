@@ -30,7 +30,7 @@ def folder(kind: str) -> Path:
 
 def seed_dataset() -> Path:
     """The seed dataset that comes with synthgait. Raises InputError when an installation lacks it."""
-    path = Path(str(resources.files("synthgait"))) / "data" / "seed-v0.h5"
+    path = Path(str(resources.files("synthgait"))) / "data" / "seed-v1.h5"
     if not path.is_file():
         raise InputError("the bundled seed dataset is missing from this installation; install synthgait again or give --data FILE")
     return path

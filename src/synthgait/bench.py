@@ -209,9 +209,11 @@ def bench_mesh(model: MusculoskeletalModel | None = None, task: WalkingTask | No
         finer: how many times more intervals the other mesh has.
 
     Returns:
-        ``worst_angle_deg`` and ``worst_force_percent_bw``, the largest differences over the cycle of any joint
-        or pelvis angle and of any ground reaction component; ``curves``: rows ``quantity, worst, unit``;
-        ``meshes``: rows ``intervals, status, iterations, cost, stride_time_s, cpu_s``.
+        ``worst_angle_deg`` and ``worst_force_percent_bw``, the largest differences at any instant of the cycle of
+        any joint or pelvis angle and of any ground reaction component, and ``rms_angle_deg`` and
+        ``rms_force_percent_bw``, the root mean squares over the cycle of the curves that differ most; ``curves``:
+        rows ``quantity, worst, at_percent, rms, unit``; ``meshes``: rows ``intervals, status, iterations, cost,
+        stride_time_s, cpu_s``.
     """
     person = Subject("adult")
     body, task = model or build_model(person), task or WalkingTask(walking_speed_mps=1.2)
@@ -228,17 +230,18 @@ def bench_mesh(model: MusculoskeletalModel | None = None, task: WalkingTask | No
         side.close()
     weight = GRAVITY_MPS2 * float(body.mass_kg)
     curves = []
-    for group, unit, scale in (
-        ("joint_angles", "deg", 180 / np.pi),
-        ("pelvis", "deg", 180 / np.pi),
-        ("ground_reaction", "% BW", 100 / weight),
-    ):
+    scales = {"joint_angles": ("deg", 180 / np.pi), "pelvis": ("deg", 180 / np.pi), "ground_reaction": ("% BW", 100 / weight)}
+    for group, (unit, scale) in scales.items():
         for name in strides[0].channels[group]:
             if not name.startswith("pelvis_t") or name == "pelvis_tilt":
-                worst = scale * float(np.abs(strides[1].channel(name) - strides[0].channel(name)).max())
-                curves.append({"quantity": name, "worst": worst, "unit": unit})
-    worst_of = {unit: max(row["worst"] for row in curves if row["unit"] == unit) for unit in ("deg", "% BW")}
-    return {"worst_angle_deg": worst_of["deg"], "worst_force_percent_bw": worst_of["% BW"], "curves": curves, "meshes": meshes}
+                miss = scale * np.abs(strides[1].channel(name)[0] - strides[0].channel(name)[0]).astype(float)
+                sizes = {"worst": float(miss.max()), "at_percent": int(miss.argmax()), "rms": float(np.sqrt((miss**2).mean()))}
+                curves.append({"quantity": name, "unit": unit} | sizes)
+    most = {(unit, key): max(row[key] for row in curves if row["unit"] == unit) for unit in ("deg", "% BW") for key in ("worst", "rms")}
+    told = {
+        f"{key}_{name}": most[unit, key] for key in ("worst", "rms") for unit, name in (("deg", "angle_deg"), ("% BW", "force_percent_bw"))
+    }
+    return told | {"curves": curves, "meshes": meshes}
 
 
 def mesh_text(told: dict[str, Any]) -> str:
@@ -247,9 +250,11 @@ def mesh_text(told: dict[str, Any]) -> str:
     for row in told["meshes"]:
         numbers = f"{row['iterations']:12d}{row['cost']:10.4f}{row['stride_time_s']:10.4f}{row['cpu_s']:8.1f}"
         lines.append(f"{row['intervals']:10d}{row['status']:>15}{numbers}")
-    lines.append("largest differences over the cycle:")
-    lines += [f"{row['quantity']:28}{row['worst']:8.2f} {row['unit']}" for row in sorted(told["curves"], key=lambda row: -row["worst"])[:8]]
-    lines.append(f"angles {told['worst_angle_deg']:.2f} deg, ground reaction {told['worst_force_percent_bw']:.2f} % of body weight at most")
+    lines.append(f"{'differences that are largest':28}{'worst':>8}{'at %':>6}{'rms':>8}")
+    for row in sorted(told["curves"], key=lambda row: -row["worst"])[:8]:
+        lines.append(f"{row['quantity']:28}{row['worst']:8.2f}{row['at_percent']:6d}{row['rms']:8.2f} {row['unit']}")
+    lines.append(f"angles: at most {told['worst_angle_deg']:.2f} deg (rms {told['rms_angle_deg']:.2f})")
+    lines.append(f"ground reaction: at most {told['worst_force_percent_bw']:.2f} % of body weight (rms {told['rms_force_percent_bw']:.2f})")
     return "\n".join(lines)
 
 

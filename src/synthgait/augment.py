@@ -118,8 +118,8 @@ def relatives(model: StrideGenerator, source: Trials, **changed: Any) -> Trials:
     whole = source.select(np.resize(np.arange(len(source)), max(len(source), 4)))
     own = code.encode(whole)[: len(source)] - model.prior.latents(model.space.encode(before), none)
     signals = code.decode(model.prior.latents(model.space.encode(after), none) + own, Walker.of(after))
-    names = [f"{trial}-relative-{i:06d}" for i, trial in enumerate(source.table["trial_id"])]
-    return _checked(model, source, signals, after, names, seed=-1, balance=True)  # nothing is drawn
+    ids = [f"{trial}-relative-{i:06d}" for i, trial in enumerate(source.table["trial_id"])]
+    return _checked(model, source, signals, after, ids, seed=-1, balance=True)  # nothing is drawn
 
 
 def fill(model: StrideGenerator, source: Trials, seed: int, *, known: Sequence[str] | None = None, draws: int = 1) -> Trials:
@@ -164,7 +164,7 @@ def fill(model: StrideGenerator, source: Trials, seed: int, *, known: Sequence[s
         codes = model.space.encode(asked)
         here = [name for name, is_known in zip(channels, pattern, strict=True) if is_known]
         observed = Observation.of(model, _known_alone(code, repeated, here), here, codes)
-        rngs = [np.random.default_rng([seed, row, draw]) for row in alike for draw in range(draws)]
+        rngs = [np.random.default_rng([seed, int(row), draw]) for row in alike for draw in range(draws)]
         latents = model.prior.latents(codes, model.white_given(codes, observed, rngs))
         signals = _put_back(code.decode(latents, Walker.of(repeated.table)), repeated, here, code)
         names = [f"{trial}-filled-{i % draws:06d}" for i, trial in enumerate(repeated.table["trial_id"])]

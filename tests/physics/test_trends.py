@@ -1,7 +1,7 @@
 """Trends that the field knows, on solved gaits, each with its source.
 
 Two kinds. **From the body alone**: no habits (``WalkingTask.habits`` empty), the same task for both walkers, and a
-weak pull to healthy textbook curves (``LOOSE``, or ``LOOSER``): what differs follows from muscles and size. **With
+weak pull to healthy textbook curves (``LOOSE``): what differs follows from muscles and size. **With
 the table's habits**: the walker is pulled to curves that the pathology's table has changed, so that the trend was
 put in; those tests show that it survives the physics, not that it was predicted. Each test says its kind, and where
 the body alone does something else, that is said and held too.
@@ -26,15 +26,13 @@ from synthgait.simulate.task import COST_SHARES, WalkingSolution, WalkingTask
 from synthgait.subjects import Subject
 from synthgait.trials import Trials
 
-LOOSE, LOOSER = 0.2, 0.05
+LOOSE = 0.2
 ADULT = Subject("adult", age_years=25)
 CHILD = Subject("child", age_years=8, height_m=1.28, mass_kg=26.0)
 OLD = replace(ADULT, subject_id="old", age_years=80)
 TASK = WalkingTask(1.2, tracking_weight=LOOSE, intervals=20)
 SLOW = replace(TASK, walking_speed_mps=1.0)
 SLOWER = replace(TASK, walking_speed_mps=0.9)
-#: Cadence of a healthy adult at 1 m/s, so that pelvic drop is compared in steps of the same length.
-STEADY = replace(SLOW, tracking_weight=LOOSER, stride_time_s=1.26)
 
 
 def ill(pathology: str, side: str, severity: float) -> Subject:
@@ -72,8 +70,8 @@ GAITS: tuple[tuple[str, Subject, WalkingTask, str], ...] = (
     ("weak_calves_slower", CALVES, SLOWER, "weak_calves"),
     ("old", OLD, TASK, "adult"),
     ("child", CHILD, CHILD_TASK, "adult"),
-    ("steady", ADULT, STEADY, "adult_slower"),
-    ("weak_abductors", ABDUCTORS, STEADY, "steady"),
+    ("adult_slow", ADULT, SLOW, "adult_slower"),
+    ("abductors_habits", ABDUCTORS, with_habits(ABDUCTORS, 1.0), "adult_slow"),
     ("crouch_habits", CROUCH, with_habits(CROUCH, 1.0), "adult_slower"),
     ("stroke", STROKE, ONE_SIDED, "adult_slower"),
     ("stroke_habits", STROKE, with_habits(STROKE, 0.8), "stroke"),
@@ -174,13 +172,6 @@ def test_children_take_quicker_steps_at_the_same_dimensionless_speed(strides) ->
     assert child["stride_length_m"] / leg_length_m(CHILD) == pytest.approx(adult["stride_length_m"] / leg_length_m(ADULT), rel=0.07)
 
 
-def test_weak_hip_abductors_let_the_pelvis_drop(strides) -> None:
-    """Trendelenburg's sign (Perry & Burnfield, Gait Analysis, 2010): the pelvis falls to the swinging side. Speed and
-    stride time are the same, and the pull is almost nil. From the body alone.
-    """
-    assert pelvic_drop_deg(strides["weak_abductors"]) > 1.2 * pelvic_drop_deg(strides["steady"]) > 0
-
-
 def test_one_weak_leg_makes_steps_unequal(strides) -> None:
     """Balasubramanian et al. (Arch Phys Med Rehabil 2007;88:43): the paretic step is the longer one where the paretic
     leg propels little. From the body alone. What the body alone does *not* give is the shorter paretic stance: there
@@ -208,3 +199,11 @@ def test_hemiparesis_shortens_the_paretic_stance(strides) -> None:
     with_table = row(strides["stroke_habits"])
     assert with_table["stance_time_r_s"] < 0.98 * with_table["stance_time_l_s"]
     assert with_table["step_length_r_m"] > 1.03 * with_table["step_length_l_m"]
+
+
+def test_weak_hip_abductors_let_the_pelvis_drop(strides) -> None:
+    """Trendelenburg's sign (Perry & Burnfield, Gait Analysis, 2010): the pelvis falls to the swinging side. With the
+    table's habits. The body alone is undecided: with a pull of 0.05 and the same stride time, weak abductors dropped
+    the pelvis by 6.2 or by 4.4 degrees, whichever neighbour the solver started from, against 4.1 or 4.6 healthy ones.
+    """
+    assert pelvic_drop_deg(strides["abductors_habits"]) > 1.25 * pelvic_drop_deg(strides["adult_slow"]) > 0

@@ -332,7 +332,9 @@ class StrideGenerator(ABC):
 
 def _replaced(table: pd.DataFrame, better: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
     """The table with other rows in the place of some."""
-    return pd.concat([table.drop(index=rows), better.set_axis(rows)]).sort_index()
+    kept = np.setdiff1d(np.arange(len(table)), rows)
+    order = np.argsort(np.concatenate([kept, rows]))
+    return pd.concat([table.iloc[kept], better], ignore_index=True).iloc[order].reset_index(drop=True)
 
 
 # -- data for learning -----------------------------------------------------------------------------------

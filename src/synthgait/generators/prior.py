@@ -78,7 +78,8 @@ class ConditionalGaussian:
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> ConditionalGaussian:
         """Read back ``arrays``."""
-        return cls(*(as_stored(arrays[k]) for k in ("weight", "root")), int(arrays["numeric"][0]), as_stored(arrays["ridge"]))
+        weight, root, ridge = (as_stored(arrays[name]) for name in ("weight", "root", "ridge"))
+        return cls(weight, root, int(arrays["numeric"][0]), ridge)
 
 
 def _design(codes: np.ndarray, numeric: int) -> np.ndarray:

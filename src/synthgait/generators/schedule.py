@@ -54,7 +54,8 @@ class AngleScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         times = np.round(np.linspace(len(self._angles) - 1, 0, num_inference_steps + 1)[:-1]).astype(np.int64)
         self.timesteps = torch.from_numpy(times).to(device)
         self._grid = np.append(self._angles[times], 0.0)
-        self._index, self._last = 0, None
+        self._index = 0
+        self._last: torch.Tensor | None = None
 
     def step(self, model_output: torch.Tensor, timestep: torch.Tensor | int, sample: torch.Tensor) -> AngleStep:
         """From the velocity (n, D) at the next time of ``timesteps`` and the sample (n, D) there, the sample after it."""

@@ -71,10 +71,9 @@ def failures(generated: Trials, worst: int = 2) -> pd.DataFrame:
         for verdict, status in _VERDICTS.items():
             values = table.loc[table["status"] == status, measure].dropna()
             for i, (row, value) in enumerate(values.sort_values(ascending=False, kind="stable").head(worst).items()):
-                kept = table.loc[row, ["trial_id", "pathology", "walking_speed_mps", "status_message"]].to_dict()
-                entries.append({"measure": measure, "verdict": verdict, "place": i + 1, "value": float(value), "row": row, **kept})
-    columns = ["measure", "verdict", "place", "value", "row", "trial_id", "pathology", "walking_speed_mps", "status_message"]
-    return pd.DataFrame(entries, columns=columns)
+                entries.append({"measure": measure, "verdict": verdict, "place": i + 1, "value": float(value), "row": row})
+    listed = pd.DataFrame(entries, columns=["measure", "verdict", "place", "value", "row"])
+    return listed.join(table[["trial_id", "pathology", "walking_speed_mps", "status_message"]], on="row")
 
 
 def worse_leg(trials: Trials) -> Trials:

@@ -38,6 +38,9 @@ _MOUNTINGS = ("taped", "strapped")
 _TRUNK_OFFSET_SD_M = 0.03
 #: Footfalls shake most sensors: shoes and floors of ``simulations/sensors/impact.yaml``.
 _IMPACTS = ("any", "soft_shoes", None)
+#: How much larger or smaller (log) a channel may be than physics says. Sensors on the trunk see what the
+#: simulation knows least: how far a pelvis shuttles and rolls depends on a spine of one joint.
+_GAIN_SD, _TRUNK_GAIN_SD = 0.05, 0.2
 _WALKS_AT_ONCE = 32  # of like stride time, so that none is much longer than it must be
 
 
@@ -92,7 +95,7 @@ class Examples:
         cycles = np.take_along_axis(cycles, index[:, None, :], axis=2)
         if curves.shape[1]:
             curves = np.take_along_axis(curves, index[:, None, :], axis=2)
-        gain = np.exp(0.05 * rng.standard_normal((size, cycles.shape[1], 1)))
+        gain = np.exp((_TRUNK_GAIN_SD if self.sensor in tasks.TRUNK else _GAIN_SD) * rng.standard_normal((size, cycles.shape[1], 1)))
         spread = cycles.std(axis=2, keepdims=True)
         cycles = cycles * gain + spread * _smooth_noise(rng, (size, cycles.shape[1]), rng.choice([0.02, 0.06, 0.15], size))
         present = present & ~_missing(rng, kind, size)

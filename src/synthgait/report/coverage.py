@@ -210,7 +210,8 @@ def picture(table: pd.DataFrame, real: pd.DataFrame | None = None) -> Figure:
     ours, theirs = quantities(good), None if real is None else quantities(real)
     told = _by_age({"counts": _counts(good)})
     with drawing(6.4 + 0.13 * len(told)) as figure:
-        dots, counts = figure.subfigures(2, 1, height_ratios=(4.6, 0.9 + 0.13 * len(told)))
+        parts: Any = figure.subfigures(2, 1, height_ratios=(4.6, 0.9 + 0.13 * len(told)))
+        dots, counts = parts
         grid = dots.subplots(2, 2)
         _cadence(grid[0, 0], ours, theirs)
         for axes, space in zip(grid.flat[1:], SPACES, strict=True):
@@ -234,16 +235,15 @@ def _cadence(axes: Axes, ours: pd.DataFrame, theirs: pd.DataFrame | None) -> Non
 
 
 def _space(axes: Axes, space: Space, ours: pd.DataFrame, theirs: pd.DataFrame | None) -> None:
-    (x, *x_grid), (y, *y_grid) = space.x, space.y
-    cells = space.cells(ours)
-    extent = (x_grid[0], x_grid[1], y_grid[0], y_grid[1])
+    x, y, cells = space.x[0], space.y[0], space.cells(ours)
+    extent = (*space.x[1:3], *space.y[1:3])
     axes.imshow(np.where(cells.T == 0, 0.18, 0.0), origin="lower", extent=extent, aspect="auto", cmap="Greys", vmin=0, vmax=1, zorder=0)
     kept = ours[ours["severity"] > 0] if space.impaired else ours
     real = theirs if theirs is not None and theirs[[x, y]].notna().all(axis=None) else None
     _dots(axes, kept, real, x, y)
-    for edge in np.linspace(*x_grid[:2], x_grid[2] + 1):
+    for edge in np.linspace(space.x[1], space.x[2], space.x[3] + 1):
         axes.axvline(edge, color=PALE, linewidth=0.4, zorder=0)
-    for edge in np.linspace(*y_grid[:2], y_grid[2] + 1):
+    for edge in np.linspace(space.y[1], space.y[2], space.y[3] + 1):
         axes.axhline(edge, color=PALE, linewidth=0.4, zorder=0)
     axes.set_title(f"{int((cells > 0).sum())} of {cells.size} cells")
 

@@ -89,9 +89,12 @@ def test_a_library_of_other_equations_is_not_taken(tmp_path: Path, other: str) -
     assert not in_casadi(_loaded, tmp_path, other)
 
 
-def test_a_damaged_library_is_not_taken(tmp_path: Path) -> None:
+def test_a_damaged_library_is_not_taken_and_built_again(tmp_path: Path) -> None:
     (tmp_path / "small.so").write_bytes(b"\x7fELF and nothing more")
     assert not in_casadi(_loaded, tmp_path, "sine")
+    assert in_casadi(_built, tmp_path, "sine", os.environ["PATH"])
+    # that of other equations too, in a process that has loaded it
+    assert in_casadi(_built, tmp_path, "cosine", os.environ["PATH"]) and not in_casadi(_loaded, tmp_path, "sine")
 
 
 def _places(chosen: str | None) -> tuple[str, str, str]:

@@ -54,15 +54,17 @@ def load(functions: Sequence[ca.Function], folder: Path) -> list[ca.Function] | 
 
 
 def build(functions: Sequence[ca.Function], folder: Path) -> bool:
-    """Compile the functions that have no library yet. False where there is no compiler or it fails."""
+    """Compile the functions that have no library yet, or one that ``load`` does not take. False where there is no
+    compiler or it fails.
+    """
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         return False
     folder.mkdir(parents=True, exist_ok=True)
     for function in functions:
-        target = _file(function, folder)
-        if target.exists():
+        if load([function], folder) is not None:
             continue
+        target = _file(function, folder)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             generator = ca.CodeGenerator(function.name())
             generator.add(function)

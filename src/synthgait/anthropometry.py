@@ -56,7 +56,8 @@ _ANKLE_IN_FOOT = (0.04877, 0.04195, -0.00792)
 _ANKLE_AXIS: Vector3 = tuple(np.array([-0.10502, -0.17402, 0.97913]) / np.linalg.norm([-0.10502, -0.17402, 0.97913]))
 
 # Sphere centres in the foot frame (right side) and radius: heel and metatarsals after the spheres of
-# Falisse et al. (J R Soc Interface 2019;16:20190402), the toe at the tip of the big toe.
+# Falisse et al. (J R Soc Interface 2019;16:20190402), the toe at the tip of the big toe. The unloaded heel pad
+# reaches 5 mm below the forefoot; the toe, on a foot that does not bend, 14 mm less, or mid-stance would stand on it.
 _CONTACTS: dict[str, tuple[Vector3, float]] = {
     "heel": ((0.0019, -0.015, -0.0038), 0.032),
     "metatarsal_1": ((0.148, -0.01, -0.0287), 0.032),

@@ -82,23 +82,25 @@ def _sizes(model):
     foot = osim.getBodySet().get("foot_r")
     import opensim
 
-    lowest = min(
-        foot.findStationLocationInGround(state, opensim.Vec3(*c.location_m)).get(1) - c.radius_m
+    bottom = {
+        c.name: foot.findStationLocationInGround(state, opensim.Vec3(*c.location_m)).get(1) - c.radius_m
         for c in model.contacts
         if c.body == "foot_r"
-    )
+    }
     names = [coordinates.get(i).getName() for i in range(coordinates.getSize())]
-    return osim.getTotalMass(state), hip - lowest, names, osim.getMuscles().getSize()
+    return osim.getTotalMass(state), {name: hip - y for name, y in bottom.items()}, names, osim.getMuscles().getSize()
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda s: s.subject_id)
 def test_mass_and_leg_length_are_the_subjects(subject):
     model = build_model(subject)
-    mass_kg, leg_length_m, names, muscles = in_opensim(_sizes, model)
+    mass_kg, reach_m, names, muscles = in_opensim(_sizes, model)
     assert mass_kg == pytest.approx(subject.mass_kg, rel=1e-9)
     # A bent leg is shorter than its parts by the cosine: 0.1 % at 0.05 rad.
     expected = subject.leg_length_m or subject.height_m * REFERENCE_LEG_LENGTH_M / REFERENCE_HEIGHT_M
-    assert leg_length_m == pytest.approx(expected, rel=2e-3 if subject.knee_varus_rad else 1e-9)
+    # The leg stands on the forefoot; the unloaded heel pad reaches 5 mm lower and the toe stays above the floor.
+    assert reach_m["metatarsal_1_r"] == pytest.approx(expected, rel=2e-3 if subject.knee_varus_rad else 1e-9)
+    assert 0.003 < reach_m["heel_r"] - reach_m["metatarsal_1_r"] < 0.007 and reach_m["toe_r"] < reach_m["metatarsal_1_r"]
     assert sorted(names) == sorted(model.coordinates) and muscles == len(model.muscles) == 48
 
 

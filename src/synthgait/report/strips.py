@@ -35,6 +35,6 @@ def of_each_pathology(trials: Trials) -> dict[str, Figure]:
     figures = {}
     for name, row in shown(good).items():
         figure = stick_figures(good, row)
-        figure.suptitle(describe_person(good, row), fontsize=6.5)
+        figure.suptitle(describe_person(good, row).replace("; ", "\n"), fontsize=6.5)
         figures[f"strip_{name}"] = figure
     return figures

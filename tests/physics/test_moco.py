@@ -18,7 +18,7 @@ from synthgait.anthropometry import build_model
 from synthgait.errors import InputError
 from synthgait.planar import planar
 from synthgait.simulate.normative import froude_speed, reference_ground_reaction
-from synthgait.simulate.task import COST_SHARES, WalkingSolution, WalkingTask
+from synthgait.simulate.task import COST_SHARES, GROUND_SHARES, WalkingSolution, WalkingTask
 from synthgait.simulate.workers import Side
 from synthgait.subjects import Subject
 
@@ -92,7 +92,7 @@ def test_moco_puts_the_same_price_on_a_pulled_walk(body):
         force = found.contact_force[:-1]
         ours = np.column_stack([force[:, of].sum(axis=1), force[:, heel, 1]]) / weight_n
         miss = ours - reference_ground_reaction(speed, np.arange(len(force)) / len(force), left=s == "l")
-        ground += COST_SHARES["ground"] * float((miss**2 @ np.array([4.0, 1.0, 15.0, 1.0])).mean())
+        ground += COST_SHARES["ground"] * float((miss**2 @ np.array(GROUND_SHARES)).mean())
     priced = in_opensim(_moco_looks, body, task, found)
     assert ground > 0.02 * found.cost
     assert priced.cost == pytest.approx(found.cost - ground, rel=0.02)

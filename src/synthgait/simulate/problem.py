@@ -27,15 +27,12 @@ from synthgait.musculoskeletal import MusculoskeletalModel
 from synthgait.simulate import compiled
 from synthgait.simulate import dynamics as dyn
 from synthgait.simulate.normative import activity_weights, pull_weights
-from synthgait.simulate.task import COST_SHARES
+from synthgait.simulate.task import COST_SHARES, GROUND_SHARES
 
 #: Node variables and the unit each is measured in inside the programme.
 SCALES = {"q": 0.5, "v": 5.0, "a": 50.0, "act": 0.3, "exc": 0.3, "ten": 0.3, "rate": 5.0, "lum": 0.2}
 #: Operations after which the pieces of a node's Hessian go into another function.
 _LARGE = 40_000
-#: Forward, up, right and heel: how firmly the ground reaction is pulled. Sideways force is all friction of
-#: feet that stand still, which a firm pull makes hard to solve.
-_GROUND = (2.0, 1.0, 4.0, 1.0)
 #: Task parameters, in order.
 TASK = (
     "walking_speed_mps",
@@ -320,7 +317,7 @@ class WalkingProblem:
             of = {c.name: f / self.force_unit for f, c in zip(forces, self.model.contacts, strict=True) if c.name.endswith(f"_{side}")}
             miss = ca.vertcat(sum(of.values()), of[f"heel_{side}"][1]) - wanted[:, column]
             # forward and lateral forces are small beside the vertical one, and so is what people differ in
-            parts.append(COST_SHARES["ground"] * weight["tracking_weight"] * ca.dot(ca.DM(_GROUND), miss**2))
+            parts.append(COST_SHARES["ground"] * weight["tracking_weight"] * ca.dot(ca.DM(GROUND_SHARES), miss**2))
         return parts
 
     # -- all nodes --------------------------------------------------------------------------------

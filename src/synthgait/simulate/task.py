@@ -25,6 +25,9 @@ COST_SHARES = {
     "rise": 150.0,
     "trunk": 300.0,
 }
+#: Forward, up, right and heel: how firmly the ground reaction is pulled. Sideways force is all friction of
+#: feet that stand still, which a firm pull makes hard to solve.
+GROUND_SHARES = (2.0, 1.0, 4.0, 1.0)
 
 
 @dataclass(frozen=True)

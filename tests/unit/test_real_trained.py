@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import synthgait
 from standin_recordings import standin_people
@@ -21,12 +20,7 @@ from synthgait.validate import real_trained, run
 CONFIG = {"network": {"backbone": "cnn", "width": 16, "depth": 2}, "batch": 32, "steps": 60}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 class Reads:

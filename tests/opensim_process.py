@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from typing import Any
@@ -27,6 +27,21 @@ def in_opensim(function: Callable[..., Any], *arguments: Any) -> Any:
 def in_casadi(function: Callable[..., Any], *arguments: Any) -> Any:
     """``function(*arguments)`` in the CasADi process; function, arguments and result are pickled."""
     return _submit("casadi", "opensim", function, arguments)
+
+
+def solved_in_turn(jobs: Sequence[tuple[str, Any, Any, str]]) -> dict[str, Any]:
+    """Name -> solution of each (name, body, task, name of the walk it starts from, "" for the bundled one)."""
+    return in_casadi(_solve_in_turn, jobs)
+
+
+def _solve_in_turn(jobs: Sequence[tuple[str, Any, Any, str]]) -> dict[str, Any]:
+    from synthgait.simulate.solve import solve_walking
+
+    found: dict[str, Any] = {"": None}
+    for name, body, task, start in jobs:
+        found[name] = solve_walking(body, task, found[start])
+    del found[""]
+    return found
 
 
 def _submit(library: str, other: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

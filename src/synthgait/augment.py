@@ -47,7 +47,7 @@ def strides(model: StrideGenerator, n: int, seed: int, **conditions: Value) -> T
             raise InputError(f"only {count} of {first} strides are plausible under these conditions; widen them")
         wanted = max(n - count, 1)
         drawn = model.sample(wanted, seed=seed, first=first, **conditions)  # type: ignore[arg-type]
-        good = drawn.select((drawn.table["status"] == "ok").to_numpy())
+        good = drawn.certified()
         first, count = first + wanted, count + len(good)
         kept += [good] if len(good) else []
     return Trials.concatenate(kept)

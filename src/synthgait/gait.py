@@ -116,6 +116,14 @@ def stance_phases(vertical_force: np.ndarray, threshold: np.ndarray | float) -> 
     return (initial - wrap) / count, (final - wrap) / count
 
 
+def later(curves: np.ndarray, phase: float) -> np.ndarray:
+    """Periodic curves (..., T), moved later by a fraction of their cycle (earlier where it is negative)."""
+    curves = np.asarray(curves, float)
+    at = np.arange(curves.shape[-1], dtype=float)
+    shifted = [np.interp(at - phase * len(at), at, curve, period=len(at)) for curve in curves.reshape(-1, len(at))]
+    return np.reshape(shifted, curves.shape)
+
+
 def contact_phases(trials: Trials) -> dict[str, np.ndarray]:
     """``initial_r, final_r, initial_l, final_l`` (N,) in cycles; right initial contact in (-0.5, 0.5],
     the left one after it.

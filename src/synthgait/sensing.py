@@ -53,9 +53,7 @@ def sense(
         InputError: an unknown instrument, or trials that are not strides.
     """
     made = {name: instrument(name, imu_class) for name in names}
-    if "status" in strides.table:
-        strides = strides.select(np.asarray(strides.table["status"] == "ok"))
-    walks = walk(strides, duration_s, np.random.default_rng(seed))
+    walks = walk(strides.certified(), duration_s, np.random.default_rng(seed))
     files = []
     for name, tool in made.items():
         # One child seed per instrument's name: adding one changes no other.

@@ -85,6 +85,10 @@ class Trials:
             dict(self.provenance),
         )
 
+    def certified(self) -> Trials:
+        """The trials whose status is ok; all of them where the table has no status."""
+        return self.select((self.table["status"] == "ok").to_numpy()) if "status" in self.table else self
+
     @classmethod
     def concatenate(cls, parts: Sequence[Trials]) -> Trials:
         """All trials of the parts, in order. Raises InputError when their signal groups differ."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from opensim_process import in_casadi, in_opensim
+from opensim_process import in_opensim, solved_in_turn
 from synthgait.anthropometry import build_model
 from synthgait.conventions import GRAVITY_MPS2
 from synthgait.gait import mirror, stride_from_solution
@@ -35,22 +35,10 @@ def weakened(group: str, factor: float) -> MusculoskeletalModel:
     return replace(BODY, muscles=muscles)
 
 
-def _solve(jobs):
-    """Solve (name, body, task, name of the walk it starts from) in order."""
-    from synthgait.simulate.solve import solve_walking
-
-    found: dict[str, WalkingSolution | None] = {"": None}
-    for name, body, task, start in jobs:
-        found[name] = solve_walking(body, task, found[start])
-    del found[""]
-    return found
-
-
 @pytest.fixture(scope="module")
 def walks() -> dict[str, WalkingSolution]:
     normal = WalkingTask(1.2)
-    found = in_casadi(
-        _solve,
+    found = solved_in_turn(
         [
             ("normal", BODY, normal, ""),
             ("again", BODY, normal, ""),

@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from opensim_process import in_casadi
+from opensim_process import solved_in_turn
 from synthgait import pathologies
 from synthgait.anthropometry import build_model
 from synthgait.conventions import GRAVITY_MPS2
@@ -78,19 +78,9 @@ GAITS: tuple[tuple[str, Subject, WalkingTask, str], ...] = (
 )
 
 
-def _solve(jobs):
-    from synthgait.simulate.solve import solve_walking
-
-    found: dict[str, WalkingSolution | None] = {"": None}
-    for name, model, task, start in jobs:
-        found[name] = solve_walking(model, task, found[start])
-    del found[""]
-    return found
-
-
 @pytest.fixture(scope="module")
 def solutions() -> dict[str, WalkingSolution]:
-    found = in_casadi(_solve, [(name, body(who), task, start) for name, who, task, start in GAITS])
+    found = solved_in_turn([(name, body(who), task, start) for name, who, task, start in GAITS])
     assert {name: s.status for name, s in found.items()} == dict.fromkeys(found, "ok")
     return found
 

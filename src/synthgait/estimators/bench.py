@@ -49,7 +49,7 @@ def bench_estimate(
     Raises:
         InputError: as ``fit`` does.
     """
-    usable = strides.select(np.asarray(strides.table["status"] == "ok")) if "status" in strides.table else strides
+    usable = strides.certified()
     minutes: dict[str, float] = {}
     fitted: list[GaitEstimator] = []
     for recipe in recipes:

@@ -107,8 +107,7 @@ def fit(
     trials = data if isinstance(data, Trials) else storage.read(data)
     if trials.kind not in ("seed", "synthetic"):
         raise InputError(f"the data are of kind {trials.kind!r}; an estimator is fitted on strides of kind seed or synthetic only")
-    if "status" in trials.table:
-        trials = trials.select(np.asarray(trials.table["status"] == "ok"))
+    trials = trials.certified()
     people = np.unique(trials.table["subject_id"].astype(str))
     if len(people) < 2:
         raise InputError(f"the data have {len(people)} people with usable strides; at least 2 are needed, so that one can be held out")

@@ -18,6 +18,7 @@ from synthgait.estimators import tasks
 from synthgait.estimators.base import ensemble
 from synthgait.estimators.features import poses
 from synthgait.estimators.features.windows import Body, Windows
+from synthgait.gait import later
 
 if TYPE_CHECKING:
     from synthgait.estimators.base import GaitEstimator
@@ -217,8 +218,8 @@ def muscle_curves(curves: np.ndarray, sd: np.ndarray, stride_time_s: np.ndarray,
         spread[name] = np.mean([_resampled(c[index], s) for c, s in zip(sd, start, strict=True)], axis=0).clip(0)
     force = {side: mean.pop(f"ground_reaction_y_{side}") for side in SIDES}
     activation = {name: np.clip(curve, 0.0, 1.0) for name, curve in mean.items()}
-    at, sooner = np.arange(SAMPLES_PER_STRIDE), SAMPLES_PER_STRIDE * ELECTROMECHANICAL_DELAY_S / float(np.median(stride_time_s))
-    electric = {name: np.interp(at + sooner, at, curve, period=SAMPLES_PER_STRIDE) for name, curve in activation.items()}
+    delay = ELECTROMECHANICAL_DELAY_S / float(np.median(stride_time_s))
+    electric = {name: later(curve, -delay) for name, curve in activation.items()}
     emg = {
         f"{group}_{side}": np.mean([electric[f"{muscle}_{side}"] for muscle in muscles], axis=0)
         for group, muscles in EMG_GROUPS.items()

@@ -109,7 +109,7 @@ class StrideGenerator(ABC):
             representation: arguments of ``StrideRepresentation.fit``.
             training: further arguments of the subclass's ``_learn``.
         """
-        strides = usable(seed_dataset)
+        strides = seed_dataset.certified()
         self._representation = StrideRepresentation.fit(strides, **dict(representation or {}))
         self.limits = Limits.around(strides)
         latents, conditions, subjects = training_set(strides, self._representation)
@@ -342,13 +342,6 @@ def _replaced(table: pd.DataFrame, better: pd.DataFrame, rows: np.ndarray) -> pd
 
 def _given(asked: pd.DataFrame) -> _Asked:
     return lambda rows, rngs: asked.iloc[rows].reset_index(drop=True)
-
-
-def usable(seed_dataset: Trials) -> Trials:
-    """The strides whose status is ok (all of them where there is no status)."""
-    if "status" not in seed_dataset.table:
-        return seed_dataset
-    return seed_dataset.select((seed_dataset.table["status"] == "ok").to_numpy())
 
 
 def training_set(strides: Trials, representation: StrideRepresentation) -> tuple[np.ndarray, pd.DataFrame, np.ndarray]:

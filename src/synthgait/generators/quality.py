@@ -14,7 +14,7 @@ import pandas as pd
 
 from synthgait import bundled
 from synthgait.errors import InputError
-from synthgait.generators.base import StrideGenerator, usable
+from synthgait.generators.base import StrideGenerator
 from synthgait.generators.conditions import CATEGORICAL, condition_table
 from synthgait.generators.plausibility import Limits, measure
 from synthgait.generators.train import read_recipe, train
@@ -48,7 +48,7 @@ def evaluate(
     Raises InputError: too few people, or a bad recipe.
     """
     recipes = recipes or {name: bundled.find(f"generators/{name}") for name in METHODS}
-    strides = usable(seed_dataset)
+    strides = seed_dataset.certified()
     training, held_out = split_people(strides, held_out_fraction, seed)
     limits = Limits.around(training)
     training, held_out = (part_with_measures(part, limits) for part in (training, held_out))

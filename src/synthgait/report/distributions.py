@@ -33,11 +33,6 @@ _CURVES = (
 _BINS = 24
 
 
-def certified(trials: Trials) -> Trials:
-    """The trials whose status is ok."""
-    return trials.select((trials.table["status"] == "ok").to_numpy())
-
-
 def stride_numbers(trials: Trials) -> pd.DataFrame:
     """One row per stride with the columns of ``NUMBERS``; joint and force peaks are the right leg's."""
     table = trials.table
@@ -61,7 +56,7 @@ def histograms(simulated: Trials, generated: Trials) -> Figure:
 
     Few simulated strides are drawn as marks below the axis besides the histogram.
     """
-    ours, theirs = stride_numbers(certified(simulated)), stride_numbers(certified(generated))
+    ours, theirs = stride_numbers(simulated.certified()), stride_numbers(generated.certified())
     with drawing(5.6) as figure:
         grid = figure.subplots(4, 2)
         for axes, (name, (title, unit)) in zip(grid.flat, NUMBERS.items(), strict=True):
@@ -98,7 +93,7 @@ def _shares(values: pd.Series) -> np.ndarray:
 
 def mean_curves(simulated: Trials, generated: Trials) -> Figure:
     """Mean and standard deviation of curves of the right leg, a row per pathology in both datasets."""
-    ours, theirs = certified(simulated), certified(generated)
+    ours, theirs = simulated.certified(), generated.certified()
     common = [p for p in dict.fromkeys(ours.table["pathology"]) if (theirs.table["pathology"] == p).any()]
     percent = 100 * np.arange(SAMPLES_PER_STRIDE) / SAMPLES_PER_STRIDE
     with drawing(0.5 + 2.35 * len(common)) as figure:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from synthgait.conventions import CERTIFICATE_PREFIX
 from synthgait.report.agreement import QUANTITIES
-from synthgait.report.distributions import NUMBERS, certified, stride_numbers
+from synthgait.report.distributions import NUMBERS, stride_numbers
 from synthgait.report.gaits import ground_reaction_bw
 from synthgait.trials import Trials
 
@@ -96,7 +96,7 @@ def failures(trials: Trials) -> pd.DataFrame:
 
 def certificate_table(seed: Trials) -> pd.DataFrame:
     """Worst difference between OpenSim and the solution among certified trials, per pathology."""
-    table = certified(seed).table
+    table = seed.certified().table
     rows = []
     for name, (what, unit) in CERTIFICATE.items():
         column = CERTIFICATE_PREFIX + name
@@ -110,7 +110,7 @@ def certificate_table(seed: Trials) -> pd.DataFrame:
 
 def walking_table(seed: Trials) -> pd.DataFrame:
     """What a clinician reads off each certified gait, right leg; ``EXPECTED`` says what a healthy adult shows."""
-    good = certified(seed)
+    good = seed.certified()
     rows = []
     for row in range(len(good)):
         t = good.table.iloc[row]
@@ -157,7 +157,7 @@ def about_simulated(seed: Trials) -> list[Sentence]:
     walking = walking_table(seed)
     if not len(walking):
         return said
-    chosen = certified(seed).table
+    chosen = seed.certified().table
     comfortable = (
         (chosen["pathology"] == "none")
         & chosen["age_years"].between(*_ADULT_YEARS)
@@ -203,7 +203,7 @@ def _span(values: pd.Series) -> str:
 
 def spread_table(seed: Trials, synthetic: Trials) -> pd.DataFrame:
     """Mean and standard deviation of ``NUMBERS``, simulated beside generated."""
-    ours, theirs = stride_numbers(certified(seed)), stride_numbers(certified(synthetic))
+    ours, theirs = stride_numbers(seed.certified()), stride_numbers(synthetic.certified())
     rows = []
     for name, (what, unit) in NUMBERS.items():
         digits = 2 if unit in ("m", "m/s", "BW") else 1
@@ -222,7 +222,7 @@ def about_generated(seed: Trials, synthetic: Trials) -> list[Sentence]:
     if "attempts" in table:
         again = int((table["attempts"] > 1).sum())
         said.append(Sentence(None, f"{again} of them were drawn again because a first try broke a limit."))
-    good = certified(synthetic).table
+    good = synthetic.certified().table
     for what, column, unit, goal in (("walking speed", "walking_speed_mps", "m/s", 0.02), ("stride time", "stride_time_s", "s", 0.02)):
         asked = "condition_" + column
         if asked in good and good[asked].notna().any():

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from synthgait.conventions import SAMPLES_PER_STRIDE
-from synthgait.report.distributions import certified, mean_curves
+from synthgait.report.distributions import mean_curves
 from synthgait.report.gaits import describe_person, from_own_contact, stick_figures
 from synthgait.report.style import png
 from synthgait.trials import Trials
@@ -45,7 +45,7 @@ def write_figures(simulated: Trials, generated: Trials, folder: str | Path, wors
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
     files = []
-    ours, theirs = (worse_leg(certified(trials)) for trials in (simulated, generated))
+    ours, theirs = (worse_leg(trials.certified()) for trials in (simulated, generated))
     for pathology in sorted(set(ours.table["pathology"]) & set(theirs.table["pathology"])):
         chosen = [trials.select((trials.table["pathology"] == pathology).to_numpy()) for trials in (ours, theirs)]
         files.append(place / f"curves_{pathology}.png")

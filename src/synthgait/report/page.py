@@ -98,7 +98,7 @@ def write(
 
 
 def _simulated(seed: Trials) -> str:
-    good = distributions.certified(seed)
+    good = seed.certified()
     parts = [_said(findings.about_simulated(seed))]
     if not len(good):
         return parts[0] + "<p>No simulated gait is certified, so none is drawn.</p>"
@@ -170,7 +170,7 @@ def _generated(seed: Trials, synthetic: Trials) -> str:
     reasons = findings.failures(synthetic)
     if len(reasons):
         parts += ["<h3>Why strides are implausible</h3>", _table(reasons.rename(columns={"trials": "strides"}))]
-    if len(distributions.certified(seed)) and len(distributions.certified(synthetic)):
+    if len(seed.certified()) and len(synthetic.certified()):
         parts += [
             "<h3>How numbers spread</h3>",
             '<p class="note">Simulated here are this study\'s gaits only; the generator may have learned from more.</p>',

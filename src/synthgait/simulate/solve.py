@@ -52,10 +52,6 @@ _STARTS: dict[str, dict[str, float]] = {
     "near": {"mu_max": 1e-3, "bound_push": 1e-4, "bound_frac": 1e-4, "mu_min": 1e-5, "max_iter": 70},
     "cold": {},
 }
-# The floor and the start of each attempt, in turn. Newton steps may circle about the kink where friction
-# begins to slide: a walk on a floor where it begins later leads past it.
-_WARM = (("own", "near"), ("slippery", "near"), ("own", "near"))
-_COLD = (("own", "cold"),)
 
 
 def _slippery(p: np.ndarray, names: Sequence[str]) -> np.ndarray:
@@ -118,6 +114,7 @@ def solve_walking(
     reference = _reference(model, task, phases)
     p = np.concatenate([list(parameters(model).values()), _task_values(task), reference.T.ravel()])
     guess = guess or (None if cold else bundled_walk(model))
+    warm = guess is not None
     if guess is None:
         nodes, stride_time = _textbook_guess(problem, p, reference, model, task)
     else:
@@ -125,25 +122,27 @@ def solve_walking(
     lower, upper = _bounds(model, layout, intervals)
     low_time, high_time = stride_time_bounds_s(model, task)
     low_g, high_g = _constraint_bounds(problem, task, model)
-    ok, iterations = False, 0
-    start = x0 = np.append((nodes / layout.scale).ravel(), stride_time)
-    for floor, how in _WARM if guess is not None else _COLD:
-        solver = _solver(structure, intervals, task.symmetric, how, tuple(sorted((options or {}).items())))
-        slippery = floor == "slippery"
-        result = solver(
-            x0=x0,
-            p=_slippery(p, problem.parameter_names) if slippery else p,
-            lbx=np.append(lower.ravel(), low_time),
-            ubx=np.append(upper.ravel(), high_time),
-            lbg=low_g,
-            ubg=high_g,
-        )
+    bounds = {"lbx": np.append(lower.ravel(), low_time), "ubx": np.append(upper.ravel(), high_time), "lbg": low_g, "ubg": high_g}
+    how = "near" if warm else "cold"
+    solver = _solver(structure, intervals, task.symmetric, how, tuple(sorted((options or {}).items())))
+    iterations, why = 0, ""
+
+    def attempt(start: Any, parameters: np.ndarray) -> Any:
+        nonlocal iterations, why
+        result = solver(x0=start, p=parameters, **bounds)
         stats = solver.stats()
         iterations += int(stats["iter_count"])
-        ok = bool(stats["success"]) and stats["return_status"] == "Solve_Succeeded"
-        if ok and not slippery:
-            break
-        x0 = result["x"] if ok else start
+        why = "" if stats["success"] and stats["return_status"] == "Solve_Succeeded" else stats["return_status"]
+        return result
+
+    start = np.append((nodes / layout.scale).ravel(), stride_time)
+    result = attempt(start, p)
+    if why and warm:
+        # Newton steps may circle about the kink where friction begins to slide: a walk on a floor where it
+        # begins later leads past it.
+        slid = attempt(start, _slippery(p, problem.parameter_names))
+        if not why:
+            result = attempt(slid["x"], p)
     x = np.array(result["x"]).ravel()
     nodes = x[:-1].reshape(intervals, layout.size) * layout.scale
     return _solution(
@@ -153,8 +152,8 @@ def solve_walking(
         float(x[-1]),
         task,
         hip_to_ankle_m(model),
-        status="ok" if ok else "not_converged",
-        message="" if ok else f"IPOPT stopped after {iterations} iterations: {stats['return_status']}",
+        status="not_converged" if why else "ok",
+        message=f"IPOPT stopped after {iterations} iterations: {why}" if why else "",
         iterations=iterations,
         cost=float(result["f"]),
         wall_s=time.perf_counter() - started,

@@ -87,7 +87,7 @@ def ablate(
     chosen = list({id(r): r for r in recordings if any(name in settings.sensors for _, name, _ in run.sensor_views(r))}.values())
     result: list[dict[str, Any]] = []
     best: dict[str, StrideNetwork] = {}
-    arms = _arms(settings, _ok(seed_dataset), None if generated is None else _ok(generated))
+    arms = _arms(settings, seed_dataset.certified(), None if generated is None else generated.certified())
     for name, strides, ideal in tqdm(arms, desc="train on synthetic people", disable=not progress):
         estimator = GaitEstimator("gait_parameters", {s: fitted(strides, s, settings.resolved, ideal=ideal) for s in settings.sensors})
         table = run.pairs(chosen, estimator, floors=(), progress=False)
@@ -100,10 +100,6 @@ def ablate(
     for (_, label, sensor), members in tqdm(together.items(), desc="train on real people", disable=not progress):
         result += _with_people(settings, label, sensor, members, best[sensor], len(arms[0][1]))
     return result
-
-
-def _ok(trials: Trials) -> Trials:
-    return trials.select(np.asarray(trials.table["status"] == "ok")) if "status" in trials.table else trials
 
 
 def _arms(settings: Ablation, seed_dataset: Trials, generated: Trials | None) -> list[tuple[str, Trials, bool]]:

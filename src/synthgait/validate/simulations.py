@@ -23,6 +23,7 @@ import pandas as pd
 from synthgait import recordings
 from synthgait.conventions import ELECTROMECHANICAL_DELAY_S, EMG_GROUPS, GRAVITY_MPS2, SAMPLES_PER_STRIDE
 from synthgait.errors import InputError
+from synthgait.gait import later
 from synthgait.recordings import schreiber, schreiber_cycles
 from synthgait.recordings.schreiber_cycles import Cycle
 from synthgait.simulate.normative import typical_cadence_spm
@@ -114,7 +115,7 @@ def compare(walked: Trials, cycles: Sequence[Cycle]) -> list[dict[str, Any]]:
                 largest = mean.max()
                 mean, deviation, ours = mean / largest, deviation / largest, ours / ours.max()
                 stride_time = _mean_over_people(cycles, limits, "stride_time_s")
-                delayed = _alike(ours, _later(mean, ELECTROMECHANICAL_DELAY_S / stride_time))
+                delayed = _alike(ours, later(mean, ELECTROMECHANICAL_DELAY_S / stride_time))
             miss = (ours - mean)[inside]
             rows.append(
                 {
@@ -147,12 +148,6 @@ def _mean_over_people(cycles: Sequence[Cycle], limits: tuple[float, float], attr
 def _alike(one: np.ndarray, other: np.ndarray) -> float | None:
     """Correlation of two curves, None where one of them is flat."""
     return float(np.corrcoef(one, other)[0, 1]) if np.ptp(one) > 0 and np.ptp(other) > 0 else None
-
-
-def _later(curve: np.ndarray, phase: float) -> np.ndarray:
-    """A periodic curve, moved later by a fraction of its cycle."""
-    at = np.arange(len(curve), dtype=float)
-    return np.interp(at - phase * len(curve), at, curve, period=len(curve))
 
 
 def _people(cycles: Sequence[Cycle], limits: tuple[float, float]) -> dict[str, dict[str, np.ndarray]]:

@@ -159,7 +159,12 @@ Model = MusculoskeletalModel | Skeleton
 
 
 def body_motion(
-    model: Model, q: Array, qd: Array | None = None, qdd: Array | None = None, bodies: Iterable[str] | None = None
+    model: Model,
+    q: Array,
+    qd: Array | None = None,
+    qdd: Array | None = None,
+    bodies: Iterable[str] | None = None,
+    _axes: dict[str, DegreeMotion] | None = None,
 ) -> dict[str, BodyMotion]:
     """Motion of bodies.
 
@@ -180,7 +185,7 @@ def body_motion(
     moving = {"ground": _State.at_rest(len(shape), order)}
     for joint in skeleton.joints:
         if joint.child in wanted:
-            moving[joint.child] = _across(joint, moving[joint.parent], coordinates, column, len(shape))
+            moving[joint.child] = _across(joint, moving[joint.parent], coordinates, column, len(shape), _axes)
     result = {}
     for body in bodies if bodies is not None else [j.child for j in skeleton.joints]:
         state = moving[body]
@@ -232,6 +237,41 @@ def centre_of_mass_motion(model: Model, q: Array, qd: Array | None = None, qdd: 
             if part is not None:
                 sums[i] = sums[i] + share * part
     return PointMotion(*(s for s in sums if not isinstance(s, float)))
+
+
+@dataclass(frozen=True)
+class DegreeMotion:
+    """Where the axis of one coordinate is and how it moves, component first (3, ...), world axes: what a point
+    beyond it does when the coordinate changes.
+
+    Attributes:
+        axis, axis_rate_per_s: unit vector along which the body slides or about which it turns, and its rate.
+        place_m, place_velocity_mps: a point on the axis.
+        turns: a rotation; otherwise a translation.
+    """
+
+    axis: Array
+    axis_rate_per_s: Array
+    place_m: Array
+    place_velocity_mps: Array
+    turns: bool
+
+    def sensitivity(self, position_m: Array, velocity_mps: Array) -> tuple[Array, Array]:
+        """Change of the velocity of a point of the body with the coordinate's rate and with the coordinate itself.
+
+        The first is the point's Jacobian column, the second that column's rate of change (they are the two
+        parts of the derivative of J(q) qd, whose second derivatives commute).
+        """
+        if not self.turns:
+            return self.axis, self.axis_rate_per_s
+        arm, sweep = position_m - self.place_m, velocity_mps - self.place_velocity_mps
+        return _cross(self.axis, arm), _cross(self.axis_rate_per_s, arm) + _cross(self.axis, sweep)
+
+
+def degree_motion(model: Model, q: Array, qd: Array, bodies: Iterable[str]) -> tuple[dict[str, BodyMotion], dict[str, DegreeMotion]]:
+    """Motion of bodies, and of the axes of all coordinates that move them; arguments as in ``body_motion``."""
+    axes: dict[str, DegreeMotion] = {}
+    return body_motion(model, q, qd, bodies=bodies, _axes=axes), axes
 
 
 # -- periodic strides --------------------------------------------------------------------------------
@@ -297,14 +337,26 @@ class _State:
         return cls(np.eye(3).reshape(3, 3, *ones), [zero] * (order + 1), [zero] * order)
 
 
-def _across(joint: Joint, parent: _State, coordinates: list[Array], column: Mapping[str, int], dimensions: int) -> _State:
-    """The child's frame from the parent's."""
+def _across(
+    joint: Joint,
+    parent: _State,
+    coordinates: list[Array],
+    column: Mapping[str, int],
+    dimensions: int,
+    axes: dict[str, DegreeMotion] | None = None,
+) -> _State:
+    """The child's frame from the parent's; ``axes`` collects those of its coordinates."""
     order = len(coordinates) - 1
     frame = _rotated(parent.rotation, joint.parent_rotation_rad, dimensions)
     linear = _carried(parent.rotation, parent.linear, parent.angular, joint.parent_translation_m, dimensions)
     rotation, angular = frame, list(parent.angular)
     for degree in joint.degrees:
         q, *rates = (c[column[degree.coordinate]] for c in coordinates)
+        if axes is not None:
+            turns = degree.kind == "rotation"
+            along = _times_axis(rotation if turns else frame, degree.axis)
+            carrier = angular[0] if turns else parent.angular[0]
+            axes[degree.coordinate] = DegreeMotion(along, _cross(carrier, along), linear[0], linear[1], turns)
         if degree.kind == "translation":
             axis = _times_axis(frame, degree.axis)
             reach = axis * q
@@ -331,6 +383,9 @@ def _across(joint: Joint, parent: _State, coordinates: list[Array], column: Mapp
             rotation = _turned(rotation, degree.axis, q)
         else:
             raise InputError(f"degree {degree.coordinate!r} is a {degree.kind!r}; only rotations and translations are known")
+    if axes is not None:  # a joint slides before it turns, whatever the order of its degrees
+        for name in (degree.coordinate for degree in joint.degrees if degree.kind == "rotation"):
+            axes[name] = replace(axes[name], place_m=linear[0], place_velocity_mps=linear[1])
     if np.any(joint.child_rotation_rad):
         rotation = _rotated(rotation, joint.child_rotation_rad, dimensions, inverse=True)
     linear = _carried(rotation, linear, angular, -np.asarray(joint.child_translation_m, float), dimensions)

@@ -30,6 +30,7 @@ from synthgait.errors import InputError
 from synthgait.gait import gait_events
 from synthgait.generators.conditions import CATEGORICAL, COLUMNS, ConditionSpace, Value, condition_table, requested_columns
 from synthgait.generators.filling import Observation
+from synthgait.generators.footing import Footing
 from synthgait.generators.plausibility import Limits, broken_limits, measure
 from synthgait.generators.prior import ConditionalGaussian
 from synthgait.generators.representation import StrideRepresentation, Walker
@@ -66,11 +67,14 @@ class StrideGenerator(ABC):
     """
 
     method: ClassVar[str]
+    #: Whether drawn strides are moved until their soles hold still (``footing``).
+    holds_feet: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._representation: StrideRepresentation | None = None
         self._space: ConditionSpace | None = None
         self._prior: ConditionalGaussian | None = None
+        self._footing: Footing | None = None
         self.limits = Limits()
         self.notes: dict[str, Any] = {}
 
@@ -110,6 +114,7 @@ class StrideGenerator(ABC):
             training: further arguments of the subclass's ``_learn``.
         """
         strides = seed_dataset.certified()
+        self._footing = None
         self._representation = StrideRepresentation.fit(strides, **dict(representation or {}))
         self.limits = Limits.around(strides)
         latents, conditions, subjects = training_set(strides, self._representation)
@@ -303,8 +308,11 @@ class StrideGenerator(ABC):
         self, conditions: pd.DataFrame, rngs: list[np.random.Generator], guidance_scale: float, limits: Limits
     ) -> tuple[Trials, pd.DataFrame]:
         latents = self._latents(self.space.encode(conditions), rngs, guidance_scale)
-        signals = self.representation.decode(latents, Walker.of(conditions))
         table = conditions.assign(stride_length_m=conditions["walking_speed_mps"] * conditions["stride_time_s"])
+        if self.holds_feet:
+            self._footing = self._footing or Footing(self.representation, self.prior.root)
+            latents = self._footing.hold(latents, table)
+        signals = self.representation.decode(latents, Walker.of(table))
         table = pd.concat([table, requested_columns(conditions)], axis=1)
         trials = Trials(table, signals, dict(self.representation.channels))
         return trials, measure(trials, limits, balance=True)

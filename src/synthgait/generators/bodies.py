@@ -1,22 +1,27 @@
 """Many people's skeletons at once, for checking generated strides against their own bodies.
 
-In: a table with height, mass, leg length, age (and knee alignment where known). Out: a
+In: a table with height, mass, leg length, age (and knee alignment where known), and signals of strides. Out: a
 ``kinematics.Skeleton`` of N people and the inertia of their segments, the same numbers as
 ``musculoskeletal.build_model`` gives one by one (1.4 ms a person, too slow for thousands of strides a
-second), without muscles.
+second), without muscles; their coordinates, and where their soles touch the floor.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
 
 from synthgait import anthropometry
-from synthgait.conventions import SIDES
-from synthgait.kinematics import Skeleton
+from synthgait.conventions import SAMPLES_PER_STRIDE, SIDES
+from synthgait.generators.representation import derivative_matrix
+from synthgait.kinematics import BodyMotion, Skeleton
 from synthgait.musculoskeletal import Joint
+
+#: Harmonics of the motion that count for its derivatives.
+_HARMONICS = 20
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,41 @@ class People:
         )
         inertia = {b.name: _vectors(b.inertia_kgm2[:3], n) for b in bodies}
         return cls(skeleton, inertia, sum(b.mass_kg for b in bodies) + np.zeros(n))
+
+
+def coordinates(
+    skeleton: Skeleton,
+    signals: Mapping[str, np.ndarray],
+    channels: Mapping[str, tuple[str, ...]],
+    stride_length_m: np.ndarray,
+    stride_time_s: np.ndarray,
+    step: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates and their rates (n, phases, D) of strides at every ``step``-th of the 100 phases."""
+    place = {name: (group, i) for group in ("pelvis", "joint_angles") for i, name in enumerate(channels[group])}
+    values = np.stack([signals[place[name][0]][:, :, place[name][1]] for name in skeleton.coordinates], 2).astype(float)
+    forward = skeleton.coordinates.index("pelvis_tx")
+    periodic = values.copy()
+    periodic[:, :, forward] -= stride_length_m[:, None] * np.arange(SAMPLES_PER_STRIDE) / SAMPLES_PER_STRIDE
+    rates = np.einsum("st,ntc->nsc", derivative_matrix(1, _HARMONICS)[::step], periodic, optimize=True) / stride_time_s[:, None, None]
+    rates[:, :, forward] += (stride_length_m / stride_time_s)[:, None]
+    return values[:, ::step], rates
+
+
+def lowest_point(skeleton: Skeleton, foot: str, motion: BodyMotion) -> tuple[np.ndarray, np.ndarray]:
+    """Position and velocity (3, n, t) of the lowest point of a foot's sole, as a point of the foot."""
+    assert motion.velocity_mps is not None and motion.angular_velocity_radps is not None
+    rotation = np.moveaxis(motion.rotation, (-2, -1), (0, 1))
+    origin, velocity, spin = (np.moveaxis(a, -1, 0) for a in (motion.origin_m, motion.velocity_mps, motion.angular_velocity_radps))
+    arms = []
+    for body, location, radius in skeleton.contacts.values():
+        if body == foot:
+            arm = np.einsum("ijnt,nj->int", rotation, location)
+            arm[1] -= radius[:, None]
+            arms.append(arm)
+    stacked = np.stack(arms)
+    arm = np.take_along_axis(stacked, stacked[:, 1].argmin(0)[None, None], 0)[0]
+    return origin + arm, velocity + np.cross(spin, arm, axis=0)
 
 
 def _vectors(parts: tuple[object, ...], n: int) -> np.ndarray:

@@ -22,8 +22,9 @@ import pandas as pd
 
 from synthgait.conventions import GRAVITY_MPS2, SAMPLES_PER_STRIDE, SIDES
 from synthgait.gait import spatiotemporal
-from synthgait.generators.bodies import People
-from synthgait.generators.representation import LOADED_BW, fourier_basis
+from synthgait.generators.bodies import People, coordinates, lowest_point
+from synthgait.generators.conditions import condition_table
+from synthgait.generators.representation import LOADED_BW, derivative_matrix, fourier_basis
 from synthgait.kinematics import BodyMotion, body_motion
 from synthgait.trials import Trials
 
@@ -31,7 +32,7 @@ from synthgait.trials import Trials
 _STEP = 2
 _HARMONICS = 20
 #: How far a repair may move the centres of pressure, leg lengths.
-_MAX_SHIFT = 0.02
+_MAX_SHIFT = 0.1
 #: Half a foot's breadth, leg lengths: so far beside the line from heel to toe a centre of pressure may lie.
 _SOLE = 0.05
 _CHECKED_SAMPLES = SAMPLES_PER_STRIDE // _STEP
@@ -56,7 +57,7 @@ class Limits:
     joint_margin_rad: float = 0.1
     mean_vertical_bw: float = 0.06
     penetration_m: float = 0.015
-    foot_skate_mps: float = 0.15
+    foot_skate_mps: float = 0.10
     residual_force_bw: float = 0.10
     residual_moment_nmkg: float = 0.40
     repaired_force_bw: float = 0.12
@@ -159,7 +160,7 @@ class _Check:
         self.leg_length_m = np.asarray(table["leg_length_m"], float)
         self.people = People.of(table)
         self.weight_n = self.people.mass_kg * GRAVITY_MPS2
-        q, qd = self._coordinates()
+        q, qd = coordinates(self.people.skeleton, strides.signals, strides.channels, self.stride_length_m, self.stride_time_s, _STEP)
         self.q = q
         self.moving = body_motion(self.people.skeleton, q, qd)
         self.soles = {side: self._sole(side) for side in SIDES}
@@ -167,19 +168,6 @@ class _Check:
         self.base = np.zeros((3, len(q), _CHECKED_SAMPLES))
         self.base[0] = self.stride_length_m[:, None] * np.arange(_CHECKED_SAMPLES) / _CHECKED_SAMPLES
         self.wanted = self._inertial()
-
-    def _coordinates(self) -> tuple[np.ndarray, np.ndarray]:
-        signals, channels = self.strides.signals, self.strides.channels
-        place = {name: (group, i) for group in ("pelvis", "joint_angles") for i, name in enumerate(channels[group])}
-        order = [place[name] for name in self.people.skeleton.coordinates]
-        q = np.stack([signals[group][:, ::_STEP, i] for group, i in order], 2).astype(float)
-        tx = self.people.skeleton.coordinates.index("pelvis_tx")
-        ramp = self.stride_length_m[:, None] * np.arange(_CHECKED_SAMPLES) / _CHECKED_SAMPLES
-        periodic = q.copy()
-        periodic[:, :, tx] -= ramp
-        qd = _rate(periodic, self.stride_time_s)
-        qd[:, :, tx] += (self.stride_length_m / self.stride_time_s)[:, None]
-        return q, qd
 
     def load(self, side: str) -> np.ndarray:
         """(n, t) vertical force on one foot in body weights, at the checked phases."""
@@ -191,22 +179,8 @@ class _Check:
         return np.moveaxis(self.strides.signals["ground_reaction"][:, ::_STEP, columns], 2, 0).astype(float)
 
     def _sole(self, side: str) -> _Sole:
-        foot = _first(self.moving[f"foot_{side}"])
-        bottoms, speeds = [], []
-        for body, location, radius in self.people.skeleton.contacts.values():
-            if body != f"foot_{side}":
-                continue
-            arm = np.einsum("ijnt,nj->int", foot.rotation, location)
-            bottom = foot.origin[1] + arm[1] - radius[:, None]
-            # the sphere's point at the floor: its centre's velocity plus spin times the way down to it
-            down = np.zeros_like(arm)
-            down[1] = -radius[:, None]
-            speeds.append(foot.velocity + _cross(foot.spin, arm + down))
-            bottoms.append(bottom)
-        height = np.stack(bottoms)
-        lowest = height.argmin(0)
-        velocity = np.take_along_axis(np.stack(speeds), lowest[None, None], 0)[0]
-        return _Sole(-height.min(0), np.hypot(velocity[0], velocity[2]))
+        position, velocity = lowest_point(self.people.skeleton, f"foot_{side}", self.moving[f"foot_{side}"])
+        return _Sole(-position[1], np.hypot(velocity[0], velocity[2]))
 
     def measure(self, limits: Limits) -> pd.DataFrame:
         out: dict[str, np.ndarray] = {"joint_excess_rad": self._joint_excess()}
@@ -257,8 +231,10 @@ class _Check:
             spin_momentum += turn + _cross(place, push)
         drift = np.zeros(shape)
         drift[0] = (self.stride_length_m / self.stride_time_s)[:, None]
+        # on a slope the floor stays level and gravity leans back (``certify``)
+        lean = np.arctan(condition_table(self.strides.table)["slope"].to_numpy())
         weight = np.zeros(shape)
-        weight[1] = -self.weight_n[:, None]
+        weight[0], weight[1] = (-self.weight_n * np.sin(lean))[:, None], (-self.weight_n * np.cos(lean))[:, None]
         # angular momentum about a point that moves at the drift velocity: its rate lacks drift x momentum
         spin_rate = self._time_rate(spin_momentum) + _cross(drift, momentum)
         return _Wrench(self._time_rate(momentum) - weight, spin_rate - _cross(centre, weight))
@@ -357,16 +333,7 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
 
 
-def _derivative_matrix() -> np.ndarray:
-    """(t, t): derivative of periodic samples with respect to phase, in ``_HARMONICS`` harmonics."""
-    basis = fourier_basis(_HARMONICS, _CHECKED_SAMPLES)
-    derived = np.zeros_like(basis)
-    for k in range(1, _HARMONICS + 1):
-        derived[:, 2 * k - 1], derived[:, 2 * k] = -2 * np.pi * k * basis[:, 2 * k], 2 * np.pi * k * basis[:, 2 * k - 1]
-    return derived @ basis.T / _CHECKED_SAMPLES
-
-
-_DERIVATIVE = _derivative_matrix()
+_DERIVATIVE = derivative_matrix(1, _HARMONICS, _CHECKED_SAMPLES)
 #: (100, t): band-limited interpolation from the checked phases to all.
 _UPSAMPLE = fourier_basis(24) @ fourier_basis(24, _CHECKED_SAMPLES).T / _CHECKED_SAMPLES
 

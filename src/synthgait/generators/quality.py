@@ -21,6 +21,8 @@ from synthgait.generators.train import read_recipe, train
 from synthgait.trials import Trials
 from synthgait.validate import generator as judge
 
+#: Strides that a method teaches with, per simulated stride that it learned from.
+_TEACHING = 4
 METHODS = ("diffusion", "gan", "gaussian", "nearest_seed")
 
 
@@ -53,13 +55,15 @@ def evaluate(
     limits = Limits.around(training)
     training, held_out = (part_with_measures(part, limits) for part in (training, held_out))
     synthetic: dict[str, Trials] = {}
+    teachers: dict[str, Trials] = {}
     extra: dict[str, int] = {}
     for name, recipe in recipes.items():
         model = train(read_recipe(recipe), training, None if out is None else Path(out) / name, progress=progress)
         synthetic[name] = under_conditions(model, held_out, strides_per_condition, seed)
+        teachers[name] = model.sample(_TEACHING * len(training), seed=seed + 2).certified()
         if duplicates_among:
             extra[name] = judge.duplicates(model.sample(duplicates_among, seed=seed + 1, attempts=1))
-    rows = judge.compare(training, held_out, synthetic, seed)
+    rows = judge.compare(training, held_out, synthetic, teachers, seed)
     for name, count in extra.items():
         rows[name]["duplicates"] = count
     return rows, synthetic, held_out

@@ -33,6 +33,7 @@ class NearestSeedGenerator(StrideGenerator):
     """The dimensionless stride of the seed gait whose conditions are nearest; categories count before numbers."""
 
     method: ClassVar[str] = "nearest_seed"
+    holds_feet: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,0 +1,77 @@
+"""Feet that hold still: the derivatives behind it, and what it does to drawn strides."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from synthgait import bundled
+from synthgait.generators.base import StrideGenerator
+from synthgait.generators.bodies import People, coordinates, lowest_point
+from synthgait.generators.footing import Footing
+from synthgait.generators.plausibility import measure
+from synthgait.generators.representation import Walker
+from synthgait.kinematics import body_motion, degree_motion
+from synthgait.trials import Trials
+
+N = 48
+
+
+@pytest.fixture(scope="module")
+def model() -> StrideGenerator:
+    return StrideGenerator.load(bundled.generator())
+
+
+@pytest.fixture(scope="module")
+def drawn(model: StrideGenerator) -> tuple[np.ndarray, pd.DataFrame]:
+    """Latents as the network draws them, and who walks them."""
+    rngs = [np.random.default_rng([5, i]) for i in range(N)]
+    table = model.space.draw({}, rngs)
+    latents = model._latents(model.space.encode(table), rngs, 1.0)
+    return latents, table.assign(stride_length_m=table["walking_speed_mps"] * table["stride_time_s"])
+
+
+def skate_and_trials(model: StrideGenerator, latents: np.ndarray, table: pd.DataFrame) -> tuple[np.ndarray, Trials]:
+    trials = Trials(table, model.representation.decode(latents, Walker.of(table)), dict(model.representation.channels))
+    return measure(trials, model.limits)["foot_skate_mps"].to_numpy(), trials
+
+
+def test_held_soles_slide_less_and_the_stride_stays_itself(model: StrideGenerator, drawn: tuple[np.ndarray, pd.DataFrame]) -> None:
+    latents, table = drawn
+    held = Footing(model.representation, model.prior.root).hold(latents, table)
+    before, loose = skate_and_trials(model, latents, table)
+    after, tight = skate_and_trials(model, held, table)
+    assert np.median(after) < 0.9 * np.median(before) and np.percentile(after, 95) < 0.85 * np.percentile(before, 95)
+    moved = np.linalg.norm((held - latents) @ np.linalg.pinv(model.prior.root), axis=1)
+    assert np.median(moved) < 0.3 * np.sqrt(latents.shape[1])  # far less than from one stride to another
+    assert np.abs(tight.signals["joint_angles"] - loose.signals["joint_angles"]).max() < 0.35
+    # each stride for itself, whoever is beside it
+    alone = Footing(model.representation, model.prior.root).hold(latents[3:4], table.iloc[3:4].reset_index(drop=True))
+    assert np.allclose(alone, held[3:4], atol=2e-3)
+
+
+def test_sensitivity_is_the_derivative_of_a_points_velocity(model: StrideGenerator, drawn: tuple[np.ndarray, pd.DataFrame]) -> None:
+    latents, table = drawn
+    _, trials = skate_and_trials(model, latents, table)
+    skeleton, time = People.of(table).skeleton, table["stride_time_s"].to_numpy()
+    q, qd = coordinates(skeleton, trials.signals, trials.channels, table["stride_length_m"].to_numpy(), time, 5)
+    bodies, degrees = degree_motion(skeleton, q, qd, ["foot_r"])
+    position, velocity = lowest_point(skeleton, "foot_r", bodies["foot_r"])
+    foot = bodies["foot_r"]
+    local = np.einsum("ntji,ntj->nti", foot.rotation, np.moveaxis(position, 0, -1) - foot.origin_m)
+    assert {"pelvis_tx", "pelvis_tilt", "hip_flexion_r", "ankle_dorsiflexion_r"} <= set(degrees) and "hip_flexion_l" not in degrees
+
+    def at(q: np.ndarray, qd: np.ndarray) -> np.ndarray:
+        motion = body_motion(skeleton, q, qd, bodies=["foot_r"])["foot_r"]
+        arm = np.einsum("ntij,ntj->nti", motion.rotation, local)
+        assert motion.velocity_mps is not None and motion.angular_velocity_radps is not None
+        return np.moveaxis(motion.velocity_mps + np.cross(motion.angular_velocity_radps, arm), -1, 0)
+
+    step = 1e-6
+    for name, degree in degrees.items():
+        change = np.zeros(len(skeleton.coordinates))
+        change[skeleton.coordinates.index(name)] = step
+        by_rate, by_value = degree.sensitivity(position, velocity)
+        assert np.allclose(by_rate * np.ones_like(velocity), (at(q, qd + change) - at(q, qd - change)) / (2 * step), atol=1e-6), name
+        assert np.allclose(by_value * np.ones_like(velocity), (at(q + change, qd) - at(q - change, qd)) / (2 * step), atol=1e-5), name

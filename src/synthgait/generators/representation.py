@@ -208,12 +208,12 @@ class StrideRepresentation:
 
     def observed(self, known: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Feature numbers (K,) that some channels determine, and how exactly (K,): the standard deviation of what
-        the representation leaves out of them, at least a quarter of the tolerance (with less, draws of hidden
+        the representation leaves out of them, at least half the tolerance (with less, draws of hidden
         channels scatter a third of what they miss).
         """
         names = [np.tile(self.channels[group], 2 * self.harmonics[group] + 1) for group in self.channels]
         columns = np.flatnonzero(np.isin(np.concatenate(names), list(known)))
-        return columns, np.maximum(self.left_out, 0.25 / _feature_weights(self.channels, self.harmonics))[columns]
+        return columns, np.maximum(self.left_out, 0.5 / _feature_weights(self.channels, self.harmonics))[columns]
 
     def reconstruction_error(self, strides: Trials) -> dict[str, float]:
         """Root mean square of decode(encode(x)) - x per group, in the group's own unit, where x is known."""

@@ -115,9 +115,9 @@ def _windows(acc: np.ndarray, gyr: np.ndarray, period: np.ndarray, centre: np.nd
     velocity = w.integrate(acc, period) / np.sqrt(GRAVITY_MPS2 * length)
     displacement = w.integrate(acc, period, 2) / length
     channels = np.concatenate([acc / GRAVITY_MPS2, gyr * np.sqrt(length / GRAVITY_MPS2), velocity, displacement[:, :, [0, 2]]], axis=2)
-    height = w.cycles(w.integrate(acc, period, 2)[:, :, :1])[:, :, 0]
-    half = height.shape[1] // 2
-    excursion = 0.5 * (np.ptp(height[:, :half], axis=1) + np.ptp(height[:, half:], axis=1))
+    steps = w.integrate(acc, period, 2)[:, :, :1].copy()
+    steps[:, 1::2] = 0.0  # what repeats every stride only is a limp or a lean, not the pendulum of a step
+    excursion = np.ptp(w.cycles(steps)[:, :, 0], axis=1)
     rise = np.clip(excursion / length, 1e-3, 0.25)
     base = np.log(4.0 * np.sqrt(2 * rise - rise**2))
     power = np.abs(channels[:, 1:, 0]) ** 2

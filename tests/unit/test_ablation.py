@@ -49,7 +49,7 @@ def test_every_arm_teaches_from_what_it_says(generated: Trials, monkeypatch: pyt
     assert all(set(row) >= ROW_KEYS | {"arm", "n_strides", "n_real_people"} for row in rows)
     found = {(row["arm"], row["method"], row["n_strides"], row["n_real_people"]) for row in rows}
     zero_shot = {("generated", 40), ("generated", 20), ("without_pathology", 20), ("without_sensor_randomisation", 40), ("seed", 25)}
-    real = {("real_only", 0, 1), ("real_only", 0, 2), ("pretrained", 40, 1), ("pretrained", 40, 2)}
+    real = {(arm, n, k) for arm, n in (("real_only", 0), ("pretrained", 40), ("pretrained_masked", 40)) for k in (1, 2)}
     assert found == {(a, "zero_shot", n, 0) for a, n in zero_shot} | {(a, "real_trained", n, k) for a, n, k in real}
     healthy = [t for t, _ in taught if set(t.table["pathology"]) == {"none"} and t.kind == "synthetic"]
     assert len(healthy) == 1 and [ideal for _, ideal in taught].count(True) == 1

@@ -29,7 +29,7 @@ def test_shapes_and_masks(backbone: str) -> None:
     assert not torch.allclose(network(cycles, present, scalars).values, out.values)
 
 
-@pytest.mark.parametrize("backbone", ["cnn", "transformer"])
+@pytest.mark.parametrize("backbone", ["cnn", "transformer", "state_space"])
 def test_the_stride_is_a_circle(backbone: str) -> None:
     network = built(backbone)
     cycles, present, scalars = torch.randn(3, 5, 32), torch.ones(3, 5, dtype=torch.bool), torch.randn(3, 3)
@@ -39,5 +39,5 @@ def test_the_stride_is_a_circle(backbone: str) -> None:
 
 
 def test_unknown_backbone_is_named() -> None:
-    with pytest.raises(InputError, match="cnn, lstm, transformer"):
+    with pytest.raises(InputError, match="cnn, lstm, cnn_lstm, transformer"):
         StrideNetwork(5, 3, 2, 0, 32, backbone="perceptron")

@@ -155,7 +155,7 @@ def train(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = build_network(recipe["task"], examples.sensor, recipe["network"])
-        _standardise(network, examples)
+        standardise(network, examples)
     else:
         network = deepcopy(start)
     optimiser = torch.optim.AdamW(network.parameters(), lr=recipe["learning_rate"], weight_decay=1e-2)
@@ -198,8 +198,8 @@ def nn_huber(error: torch.Tensor) -> torch.Tensor:
     return torch.where(size < 1.0, 0.5 * error**2, size - 0.5)
 
 
-def _standardise(network: StrideNetwork, examples: Examples) -> None:
-    """Set the buffers from synthetic training data only."""
+def standardise(network: StrideNetwork, examples: Examples) -> None:
+    """Set the buffers of a network from its training data: synthetic people, or the real ones of a baseline."""
 
     def put(name: str, array: np.ndarray, axes: tuple[int, ...], keep: bool) -> None:
         if not array.size:

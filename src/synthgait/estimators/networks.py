@@ -4,8 +4,8 @@ In: cycles (B, C, S) of a stride, which of the C channels are present (B, C), sc
 Out: ``Prediction``: values (B, V) and curves (B, Q, S), each with the log of its standard deviation.
 
 The stride is a circle: convolutions wrap round, attention knows only the difference of phases, the
-LSTM goes round in both directions. So a shifted stride gives the same values and shifted curves,
-exactly for the convolution and the attention. The backbones are interchangeable by name.
+LSTM goes round in both directions, the state space too. So a shifted stride gives the same values and shifted curves,
+exactly for the convolution, the attention and the state space. The backbones are interchangeable by name.
 """
 
 from __future__ import annotations
@@ -57,6 +57,68 @@ class Recurrent(nn.Module):
         return x + torch.roll(out[:, half : half + samples].transpose(1, 2), half, dims=2)
 
 
+class ConvolutionRecurrent(nn.Module):
+    """Convolutions over the picture of features against phase, which wraps round in phase, then the LSTM."""
+
+    def __init__(self, width: int, depth: int, planes: int = 8) -> None:
+        super().__init__()
+        self.rise = nn.Conv2d(1, planes, 5)
+        self.fall = nn.Conv2d(planes, 1, 5)
+        self.recurrent = Recurrent(width, depth)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        def padded(picture: torch.Tensor) -> torch.Tensor:
+            return nn.functional.pad(nn.functional.pad(picture, (2, 2, 0, 0), mode="circular"), (0, 0, 2, 2))
+
+        seen = self.fall(padded(nn.functional.gelu(self.rise(padded(x[:, None])))))
+        return self.recurrent(x + nn.functional.gelu(seen[:, 0]))
+
+
+class StateSpace(nn.Module):
+    """Selective state spaces (Gu & Dao, Mamba, 2023) in both directions, (B, W, S) -> (B, W, S).
+
+    Each feature drives ``states`` decaying states; how fast they decay, what enters and what is read depend on the
+    input at that phase. As the recurrence is linear, its periodic state is found exactly: the state after one
+    round from nothing, over one minus the decay of a round.
+    """
+
+    def __init__(self, width: int, depth: int, states: int = 8) -> None:
+        super().__init__()
+        self.layers = max(depth // 2, 1)
+        self.norm = nn.ModuleList(nn.LayerNorm(width) for _ in range(2 * self.layers))
+        self.near = nn.ModuleList(nn.Conv1d(width, width, 5, padding=2, padding_mode="circular", groups=width) for _ in self.norm)
+        self.select = nn.ModuleList(nn.Linear(width, width + 2 * states) for _ in self.norm)
+        self.gate = nn.ModuleList(nn.Linear(width, width) for _ in self.norm)
+        self.leave = nn.ModuleList(nn.Linear(width, width) for _ in self.norm)
+        self.log_decay = nn.Parameter(torch.log(torch.arange(1.0, states + 1.0)).repeat(2 * self.layers, width, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.transpose(1, 2)
+        for level in range(0, 2 * self.layers, 2):
+            there, back = self._scan(x, level), self._scan(x.flip(1), level + 1).flip(1)
+            x = x + there + back
+        return x.transpose(1, 2)
+
+    def _scan(self, x: torch.Tensor, level: int) -> torch.Tensor:
+        """One direction, (B, S, W) -> (B, S, W)."""
+        known = self.norm[level](x)
+        drive = nn.functional.silu(self.near[level](known.transpose(1, 2)).transpose(1, 2))
+        width, states = self.log_decay.shape[1:]
+        pace, enter, read = self.select[level](drive).split((width, states, states), dim=2)
+        pace = nn.functional.softplus(pace - 3.0)
+        keep = torch.exp(-pace[..., None] * self.log_decay[level].exp())
+        push = (pace * drive)[..., None] * enter[:, :, None, :]
+        state = torch.zeros_like(push[:, 0])
+        for phase in range(x.shape[1]):
+            state = keep[:, phase] * state + push[:, phase]
+        state = state / (1.0 - keep.prod(dim=1)).clamp(min=1e-4)
+        told = []
+        for phase in range(x.shape[1]):
+            state = keep[:, phase] * state + push[:, phase]
+            told.append((state * read[:, phase, None, :]).sum(dim=2))
+        return self.leave[level](torch.stack(told, dim=1) * nn.functional.silu(self.gate[level](known)))
+
+
 class Attention(nn.Module):
     """Self-attention with a learned bias per difference of phase, (B, W, S) -> (B, W, S)."""
 
@@ -87,7 +149,7 @@ class Attention(nn.Module):
         return x.transpose(1, 2)
 
 
-BACKBONES = ("cnn", "lstm", "transformer")
+BACKBONES = ("cnn", "lstm", "cnn_lstm", "transformer", "state_space")
 
 
 class StrideNetwork(nn.Module):
@@ -124,22 +186,21 @@ class StrideNetwork(nn.Module):
         self.register_buffer("curve_calibration", torch.ones(curves, 1))
         self.embed = nn.Conv1d(channels, width, 5, padding=2, padding_mode="circular")
         self.context = nn.Sequential(nn.Linear(scalars + channels, width), nn.GELU(), nn.Linear(width, width))
-        if backbone == "cnn":
-            self.backbone: nn.Module = Convolution(width, depth)
-        elif backbone == "lstm":
-            self.backbone = Recurrent(width, depth)
-        else:
-            self.backbone = Attention(width, depth, samples)
+        kinds = {"cnn": Convolution, "lstm": Recurrent, "cnn_lstm": ConvolutionRecurrent, "state_space": StateSpace}
+        self.backbone: nn.Module = Attention(width, depth, samples) if backbone == "transformer" else kinds[backbone](width, depth)
         self.value_head = nn.Sequential(nn.Linear(4 * width, 2 * width), nn.GELU(), nn.Linear(2 * width, 2 * values)) if values else None
         self.curve_head = nn.Conv1d(width, 2 * curves, 5, padding=2, padding_mode="circular") if curves else None
 
-    def forward(self, cycles: torch.Tensor, present: torch.Tensor, scalars: torch.Tensor) -> Prediction:
-        """Standardised predictions from natural inputs."""
+    def features(self, cycles: torch.Tensor, present: torch.Tensor, scalars: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the heads read, from standardised cycles (0 where nothing is seen): (B, W, S) and (B, W)."""
         mask = present.to(cycles.dtype)
-        x = (cycles - self.channel_mean) / self.channel_sd * mask[:, :, None]
         known = (scalars - self.scalar_mean) / self.scalar_sd
         context = self.context(torch.cat([known.clamp(-5, 5), mask], dim=1))
-        x = self.backbone(nn.functional.gelu(self.embed(x) + context[:, :, None]))
+        return self.backbone(nn.functional.gelu(self.embed(cycles * mask[:, :, None]) + context[:, :, None])), context
+
+    def forward(self, cycles: torch.Tensor, present: torch.Tensor, scalars: torch.Tensor) -> Prediction:
+        """Standardised predictions from natural inputs."""
+        x, context = self.features((cycles - self.channel_mean) / self.channel_sd, present, scalars)
         empty = x.new_zeros(len(x), 0)
         values = value_log_sd = empty
         curves = curve_log_sd = x.new_zeros(len(x), 0, x.shape[2])

@@ -102,6 +102,7 @@ _ARMS = {
     "without_sensor_randomisation": (YELLOW, "D"),
     "real_only": (ORANGE, "^"),
     "pretrained": (BLUE, "o"),
+    "pretrained_masked": (BLUE, "x"),
 }
 
 

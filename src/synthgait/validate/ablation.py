@@ -13,7 +13,9 @@ Arms trained on nobody (method ``zero_shot``), all of one recipe:
 Arms trained on real people (method ``real_trained``), people left out, see ``real_trained``:
 
 - ``real_only``: 1, 2, 4 people and nothing else;
-- ``pretrained``: the same people, the network beginning as the best-fed zero-shot arm.
+- ``pretrained``: the same people, the network beginning as the best-fed zero-shot arm;
+- ``pretrained_masked``: the same people, the network beginning with what filling in hidden parts of the same
+  synthetic strides taught it (``estimators.pretrain``).
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from synthgait.estimators import GaitEstimator, read_recipe, tasks
 from synthgait.estimators.features.windows import Body, Windows
 from synthgait.estimators.fit import train
 from synthgait.estimators.networks import StrideNetwork
+from synthgait.estimators.pretrain import masked_reconstruction
 from synthgait.estimators.sense import Batch, Examples, assemble, sense
 from synthgait.recordings.base import Recording
 from synthgait.sensors import IMU, Markers
@@ -86,19 +89,22 @@ def ablate(
         raise InputError(f"no recording has {' or '.join(settings.sensors)} and a truth; name another sensor or folder")
     chosen = list({id(r): r for r in recordings if any(name in settings.sensors for _, name, _ in run.sensor_views(r))}.values())
     result: list[dict[str, Any]] = []
-    best: dict[str, StrideNetwork] = {}
+    starts: dict[str, dict[str, StrideNetwork]] = {}
     arms = _arms(settings, seed_dataset.certified(), None if generated is None else generated.certified())
     for name, strides, ideal in tqdm(arms, desc="train on synthetic people", disable=not progress):
         estimator = GaitEstimator("gait_parameters", {s: fitted(strides, s, settings.resolved, ideal=ideal) for s in settings.sensors})
         table = run.pairs(chosen, estimator, floors=(), progress=False)
         result += [row | {"arm": name, "n_strides": len(strides), "n_real_people": 0} for row in run.rows(table)]
-        if name == arms[0][0]:
-            best = best or {s: members[0] for s, members in estimator.networks.items()}
+        if not starts and settings.people:
+            starts = {
+                s: {"pretrained": members[0], "pretrained_masked": masked(strides, s, settings.resolved)}
+                for s, members in estimator.networks.items()
+            }
     together: dict[tuple[str, str, str], list[Recording]] = {}
     for label, sensor, view in usable:
         together.setdefault((view.dataset, label, sensor), []).append(view)
-    for (_, label, sensor), members in tqdm(together.items(), desc="train on real people", disable=not progress):
-        result += _with_people(settings, label, sensor, members, best[sensor], len(arms[0][1]))
+    for (_, label, sensor), members in tqdm(together.items() if settings.people else (), desc="train on real people", disable=not progress):
+        result += _with_people(settings, label, sensor, members, starts[sensor], len(arms[0][1]))
     return result
 
 
@@ -129,6 +135,16 @@ def fitted(strides: Trials, sensor: str, recipe: Mapping[str, Any], *, ideal: bo
     walks = max(len(strides), recipe["walks"])
     examples = make(strides, sensor, np.random.default_rng(sensing), walks=walks, strides=recipe["strides_per_walk"])
     return [train(examples, recipe, int(state)) for state in learning.generate_state(recipe["members"])]
+
+
+def masked(strides: Trials, sensor: str, recipe: Mapping[str, Any]) -> StrideNetwork:
+    """A network that has only filled in hidden parts of the strides through random sensors."""
+    sensing, learning = np.random.SeedSequence([recipe["seed"], *sensor.encode()]).spawn(2)
+    walks = max(len(strides), recipe["walks"])
+    examples = sense(
+        strides, sensor, np.random.default_rng(sensing), task="gait_parameters", walks=walks, strides=recipe["strides_per_walk"]
+    )
+    return masked_reconstruction(examples, recipe, int(learning.generate_state(1)[0]))[0]
 
 
 class _Exact(Examples):
@@ -183,9 +199,9 @@ def _ideal(walks: Trials, kind: tasks.Sensor) -> dict[str, np.ndarray]:
 
 
 def _with_people(
-    settings: Ablation, label: str, sensor: str, views: Sequence[Recording], pretrained: StrideNetwork, n_strides: int
+    settings: Ablation, label: str, sensor: str, views: Sequence[Recording], starts: Mapping[str, StrideNetwork], n_strides: int
 ) -> list[dict[str, Any]]:
-    """Rows of both arms trained on real people of one dataset and sensor."""
+    """Rows of the arms trained on real people of one dataset and sensor."""
     seen = real_trained.see((sensor, view) for view in views)
     usable = [s for s in seen if real_trained.usable(s)]
     people = sorted({s.person for s in usable})
@@ -196,21 +212,27 @@ def _with_people(
         "steps": max(round(_FINE_TUNING["steps"] * scratch["steps"]), 1),
         "learning_rate": _FINE_TUNING["learning_rate"] * scratch["learning_rate"],
     }
+    # heads that have learnt nothing yet need all the steps
+    arms: list[tuple[str, Mapping[str, Any], StrideNetwork | None]] = [
+        ("real_only", scratch, None),
+        ("pretrained", tuning, starts["pretrained"]),
+        ("pretrained_masked", scratch, starts["pretrained_masked"]),
+    ]
     result: list[dict[str, Any]] = []
     rng = np.random.default_rng(settings.resolved["seed"])
     folds = np.array_split(rng.permutation(people), min(len(people), real_trained.MOST_FOLDS))
     for count in (n for n in settings.people if n < len(people)):
-        rows: dict[str, list[dict[str, Any]]] = {"real_only": [], "pretrained": []}
+        rows: dict[str, list[dict[str, Any]]] = {arm: [] for arm, *_ in arms}
         for number, fold in enumerate(folds):
             others = [person for person in people if person not in set(fold)]
             taught = set(rng.choice(others, size=min(count, len(others)), replace=False))
             tested = [s for s in seen if s.person in set(fold)]
             training = [s for s in usable if s.person in taught]
-            for arm, recipe, start in (("real_only", scratch, None), ("pretrained", tuning, pretrained)):
+            for arm, recipe, start in arms:
                 for view, outcome in real_trained.estimates_of(tested, training, recipe, seed=number, start=start):
                     rows[arm] += run.compared(view, label, real_trained.METHOD, partial(run.outcome_of, outcome))
         for arm, found in rows.items():
-            told = {"arm": arm, "n_strides": n_strides if arm == "pretrained" else 0, "n_real_people": count}
+            told = {"arm": arm, "n_strides": 0 if arm == "real_only" else n_strides, "n_real_people": count}
             result += [row | told for row in run.rows(pd.DataFrame(found))]
     return result
 

@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from row_keys import ROW_KEYS
+from standin_recordings import standin_people
 from synthgait import signal_events
 from synthgait.conventions import GRAVITY_MPS2, IMU_CHANNELS
 from synthgait.errors import InputError
@@ -220,3 +221,19 @@ def test_toes_tell_which_way_a_treadmill_walker_faces():
     points = {j: xyz for j, xyz in walk.points().items() if not j.startswith(("hip", "knee"))}
     points |= {f"toe_{s}": points[f"ankle_{s}"] + (-0.15, -0.05, 0.0) for s in "lr"}
     assert signal_events.forward_axis(points)[0] < -0.99
+
+
+def test_a_peer_that_breaks_costs_its_own_row() -> None:
+    class Broken:
+        name = "broken"
+
+        def reads(self, recording: Recording, sensor: str) -> bool:
+            return True
+
+        def predict(self, recording: Recording) -> dict[str, float]:
+            raise ValueError("buffer source array is read-only\nand more")
+
+    table = verb.pairs(standin_people(3), peers=[Broken()], progress=False)
+    theirs, others = table[table["method"] == "peer:broken"], table[table["method"] != "peer:broken"]
+    assert len(theirs) and theirs["estimate"].isna().all() and others["estimate"].notna().any()
+    assert theirs["reason"].str.contains(r"broken fails on recording .* \(ValueError: buffer source array is read-only\)").all()

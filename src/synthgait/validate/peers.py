@@ -130,6 +130,19 @@ class Gaitmap:
         return np.linalg.norm(last.to_numpy(float), axis=1), times[walked]
 
 
+def asked(peer: Any, recording: Recording) -> dict[str, float]:
+    """What a peer says of a recording. Whatever goes wrong inside it, as with versions of pandas or numpy that it does
+    not know, is an InputError, so that one peer's fault costs its own row and not the whole table.
+    """
+    try:
+        return peer.predict(recording)
+    except InputError:
+        raise
+    except Exception as error:
+        told = str(error).strip().splitlines() or [""]
+        raise InputError(f"{peer.name} fails on recording {recording.name} ({type(error).__name__}: {told[0][:120]})") from error
+
+
 #: A longer time between two stances is a pause (the limit of ``inertial.foot_strides``).
 _LONGEST_STRIDE_S = 3.5
 #: Package -> peer.

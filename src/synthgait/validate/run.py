@@ -24,6 +24,7 @@ from synthgait.recordings.base import Recording
 from synthgait.validate import emg
 from synthgait.validate.agreement import agree
 from synthgait.validate.floors import FLOORS, Floor
+from synthgait.validate.peers import asked
 
 QUANTITIES = ("walking_speed_mps", "step_length_m", "stride_length_m", "step_time_s", "stride_time_s", "cadence_spm")
 #: Sensor of the table -> (placements it needs, name of the estimator's sensor). One-sided ones take
@@ -95,7 +96,7 @@ def pairs(
             rows += compared(view, label, method, partial(estimator.predict, view, sensor=name))
         for peer in peers:
             if peer.reads(view, label):
-                rows += compared(view, label, f"peer:{peer.name}", partial(peer.predict, view))
+                rows += compared(view, label, f"peer:{peer.name}", partial(asked, peer, view))
     if real_baseline and estimator is not None:
         rows += _real_trained(views, estimator, progress)
     by_sensor: dict[tuple[str, str], list[Recording]] = {}

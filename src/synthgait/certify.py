@@ -195,6 +195,38 @@ def evaluate(
     return OpenSimBody(model).evaluate(coordinates, speeds, activation, tendon_force, tendon_force_rate, actuator_control)
 
 
+def forces_wanted(
+    model: MusculoskeletalModel, coordinates: np.ndarray, speeds: np.ndarray, accelerations: np.ndarray, lean_rad: float = 0.0
+) -> np.ndarray:
+    """Generalised forces (K, D) that OpenSim's body needs, by nothing but gravity, to move like that: inverse dynamics.
+
+    Args:
+        coordinates, speeds, accelerations: (K, D).
+        lean_rad: how far gravity leans back against the floor's normal, as on a slope.
+    """
+    body = OpenSimBody(_on_slope(model, lean_rad))
+    forces, state = body.osim.getForceSet(), opensim.State(body._limp)
+    for i in range(forces.getSize()):
+        forces.get(i).setAppliesForce(state, False)
+    matter, mass = body.osim.getMatterSubsystem(), opensim.Matrix()
+    out = np.empty_like(coordinates)
+    for k, (q, u, a) in enumerate(zip(coordinates, speeds, accelerations, strict=True)):
+        full_q, full_u = np.zeros(body._n[0]), np.zeros(body._n[1])
+        full_q[body._q], full_u[body._u] = q, u
+        state.setQ(opensim.Vector.createFromMat(full_q))
+        state.setU(opensim.Vector.createFromMat(full_u))
+        body.osim.realizeAcceleration(state)
+        matter.calcM(state, mass)
+        free = state.getUDot().to_numpy()[body._u]
+        out[k] = mass.to_numpy()[np.ix_(body._u, body._u)] @ (a - free)
+    return out
+
+
+def _on_slope(model: MusculoskeletalModel, lean_rad: float) -> MusculoskeletalModel:
+    g = float(np.linalg.norm(model.gravity_mps2))
+    return replace(model, gravity_mps2=(-g * math.sin(lean_rad), -g * math.cos(lean_rad), 0.0)) if lean_rad else model
+
+
 def activation_rate(model: MusculoskeletalModel, activation: np.ndarray, excitation: np.ndarray) -> np.ndarray:
     """Rate of activation (K, M) per second, De Groote et al. (2016) with OpenSim's smoothing.
 
@@ -238,8 +270,7 @@ def certify(model: MusculoskeletalModel, solution: WalkingSolution, slope: float
         periodicity_error: worst difference of last and first node; the progression is left out.
         ok, message: whether all are within ``LIMITS``, and a sentence.
     """
-    g, angle = float(np.linalg.norm(model.gravity_mps2)), math.atan(slope)
-    body = OpenSimBody(replace(model, gravity_mps2=(-g * math.sin(angle), -g * math.cos(angle), 0.0)) if slope else model)
+    body = OpenSimBody(_on_slope(model, math.atan(slope)))
     s = solution
     errors = dict.fromkeys(LIMITS, math.inf)
     arrays = (s.coordinates, s.speeds, s.accelerations, s.activation, s.excitation, s.tendon_force, s.tendon_force_rate, s.actuator_control)

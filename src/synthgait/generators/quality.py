@@ -16,6 +16,7 @@ from synthgait import bundled
 from synthgait.errors import InputError
 from synthgait.generators.base import StrideGenerator
 from synthgait.generators.conditions import CATEGORICAL, condition_table
+from synthgait.generators.opensim_check import opensim_residuals
 from synthgait.generators.plausibility import Limits, measure
 from synthgait.generators.train import read_recipe, train
 from synthgait.trials import Trials
@@ -64,9 +65,22 @@ def evaluate(
         if duplicates_among:
             extra[name] = judge.duplicates(model.sample(duplicates_among, seed=seed + 1, attempts=1))
     rows = judge.compare(training, held_out, synthetic, teachers, seed)
+    for name, strides in ({"seed": training} | synthetic).items():
+        rows[name] |= _opensim(strides.certified())
     for name, count in extra.items():
         rows[name]["duplicates"] = count
     return rows, synthetic, held_out
+
+
+def _opensim(strides: Trials) -> dict[str, float]:
+    """OpenSim's residuals of a sample, NaN where the strides have no centre of pressure."""
+    if "centre_of_pressure" not in strides.signals or not len(strides):
+        return {"opensim_force_p95_bw": float("nan"), "opensim_moment_p95_nmkg": float("nan")}
+    found = opensim_residuals(strides)
+    return {
+        "opensim_force_p95_bw": float(found["opensim_force_bw"].quantile(0.95)),
+        "opensim_moment_p95_nmkg": float(found["opensim_moment_nmkg"].quantile(0.95)),
+    }
 
 
 def split_people(strides: Trials, fraction: float, seed: int) -> tuple[Trials, Trials]:

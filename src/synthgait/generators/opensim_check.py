@@ -1,0 +1,76 @@
+"""OpenSim's own word on generated strides: the dynamic residual of a sample, by its inverse dynamics.
+
+In: strides as ``Trials`` (100 phases). Out: per stride what OpenSim needs at the pelvis beyond the stride's own ground
+reaction, as root mean squares, beside the same from ``plausibility``.
+
+OpenSim, in a process of its own, gives the generalised forces that a body without muscles and without floor needs to
+move as the stride does (``certify.forces_wanted``). At the pelvis these are the external force and its moments about
+the pelvis' axes; the stride's ground reaction at its centre of pressure is subtracted.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from synthgait.anthropometry import build_model
+from synthgait.conventions import GRAVITY_MPS2, PELVIS_COORDINATES, SIDES
+from synthgait.generators.bodies import coordinates
+from synthgait.generators.conditions import condition_table
+from synthgait.generators.plausibility import Limits, measure
+from synthgait.kinematics import Skeleton, degree_motion, spectral_derivative
+from synthgait.simulate.workers import call, close_all
+from synthgait.subjects import Subject
+from synthgait.trials import Trials
+
+#: Phases of the 100 that are looked at, as in ``plausibility``.
+_STEP = 2
+_HARMONICS = 20
+
+
+def opensim_residuals(strides: Trials, n: int = 12) -> pd.DataFrame:
+    """Residuals of ``n`` strides, evenly spaced through the dataset.
+
+    Returns columns opensim_force_bw and opensim_moment_nmkg (about the pelvis' origin), root mean squares over the
+    stride, and residual_force_bw and residual_moment_nmkg, what ``plausibility.measure`` says of the same strides.
+    """
+    sample = strides.select(np.unique(np.linspace(0, len(strides) - 1, n).round().astype(int)))
+    ours = measure(sample, Limits())[["residual_force_bw", "residual_moment_nmkg"]]
+    lean = np.arctan(condition_table(sample.table)["slope"].to_numpy())
+    try:
+        rows = [_residual(sample.select([i]), float(lean[i])) for i in range(len(sample))]
+    finally:
+        close_all()
+    return pd.concat([pd.DataFrame(rows, columns=["opensim_force_bw", "opensim_moment_nmkg"]), ours], axis=1)
+
+
+def _residual(stride: Trials, lean_rad: float) -> tuple[float, float]:
+    row = stride.table.iloc[0]
+    known = {name: float(row[name]) for name in ("age_years", "height_m", "mass_kg", "leg_length_m")}
+    model = build_model(Subject("person", sex=str(row["sex"]), knee_varus_rad=float(row.get("knee_varus_rad", 0.0)), **known))  # type: ignore[arg-type]
+    skeleton = Skeleton.of([model])
+    time, length = (np.array([float(row[name])]) for name in ("stride_time_s", "stride_length_m"))
+    q, qd = coordinates(skeleton, stride.signals, stride.channels, length, time, _STEP)
+    qdd = spectral_derivative(qd, time, harmonics=_HARMONICS)
+    bodies, axes = degree_motion(skeleton, q, qd, ["pelvis"])
+    wanted = call("opensim", "synthgait.certify:forces_wanted", model, q[0], qd[0], qdd[0], lean_rad)
+    place = {name: skeleton.coordinates.index(name) for name in PELVIS_COORDINATES}
+    force = wanted[:, [place[f"pelvis_t{axis}"] for axis in "xyz"]]
+    turning = [name for name in PELVIS_COORDINATES if axes[name].turns]
+    directions = np.stack([np.broadcast_to(axes[name].axis, (3, 1, len(force)))[:, 0].T for name in turning], 1)
+    # the generalised force of a rotation is the moment's part along its axis
+    moment = np.linalg.solve(directions, wanted[:, [place[name] for name in turning]][:, :, None])[:, :, 0]
+    pelvis = bodies["pelvis"].origin_m[0]
+    for side in SIDES:
+        ground, at = _ground(stride, side)
+        force = force - ground
+        moment = moment - np.cross(np.where(np.isfinite(at), at, pelvis) - pelvis, ground)
+    mass = float(row["mass_kg"])
+    return float(np.sqrt((force**2).sum(1).mean())) / (mass * GRAVITY_MPS2), float(np.sqrt((moment**2).sum(1).mean())) / mass
+
+
+def _ground(stride: Trials, side: str) -> tuple[np.ndarray, np.ndarray]:
+    """Force (t, 3) on one foot and where it acts (t, 3), NaN where nothing does."""
+    force = np.stack([stride.channel(f"ground_reaction_{axis}_{side}")[0, ::_STEP] for axis in "xyz"], 1).astype(float)
+    along = [stride.channel(f"centre_of_pressure_{axis}_{side}")[0, ::_STEP].astype(float) for axis in "xz"]
+    return force, np.stack([along[0], np.zeros(len(force)), along[1]], 1)

@@ -30,6 +30,11 @@ TURN_RATE_RADPS = np.deg2rad(15.0)
 WALKING_DEVIATION_MPS2 = 0.5
 
 
+#: How much of a step after the trunk's rise through zero a foot lands: the median of 59 simulated walkers of all kinds
+#: (half of them between 0.07 and 0.15).
+_LANDING_AFTER_RISE = 0.117
+
+
 class Contacts(NamedTuple):
     """Initial contacts of both feet in time order: ``time_s`` (N,) and ``side`` (N,), "l", "r" or "" (unknown)."""
 
@@ -131,25 +136,32 @@ def _sections(active: np.ndarray, sampling_rate_hz: float, break_s: float, minim
 def lower_back_contacts(acceleration: np.ndarray, angular_velocity: np.ndarray, sampling_rate_hz: float) -> Contacts:
     """Initial contacts from a sensor on the lower back.
 
-    The trunk falls until the foot lands and is pushed up afterwards, so a contact is the rise of the
-    upward acceleration, filtered around the step frequency (McCamley et al., Gait Posture
-    2012;36:316, use the same idea with a wavelet). The side is the sign of the rotation about the
-    vertical at half the step frequency, the pelvis coming forward on the side that lands.
+    The trunk falls until the foot lands and is pushed up afterwards, so a contact goes with the rise of the
+    upward acceleration, filtered around the step frequency, through zero (McCamley et al., Gait Posture
+    2012;36:316, use the same idea with a wavelet); it comes ``_LANDING_AFTER_RISE`` of a step later. The
+    side is the sign of the rotation about the vertical at half the step frequency, the pelvis coming
+    forward on the side that lands.
     """
     upward = vertical_acceleration(acceleration, sampling_rate_hz)
     frequency = step_frequency_hz(low_pass(upward, 5.0, sampling_rate_hz), sampling_rate_hz)
     if not np.isfinite(frequency):
         return Contacts(np.zeros(0), np.zeros(0, "<U1"))
-    # one oscillation per step: contacts are at its lowest points, refined to a fraction of a sample
+    # one oscillation per step: from each of its lowest points to the next crossing of zero, to a fraction of a sample
     wave = band_pass(upward, 0.5 * frequency, 1.6 * frequency, sampling_rate_hz)
     lows, _ = find_peaks(-wave, distance=max(1, int(0.6 * sampling_rate_hz / frequency)), height=0.2 * np.std(wave))
-    time_s = _vertex(-wave, lows) / sampling_rate_hz
+    rises = np.flatnonzero((wave[:-1] < 0) & (wave[1:] >= 0))
+    after = np.searchsorted(rises, lows)
+    rises = np.unique(rises[after[after < len(rises)]])
+    crossing = rises - wave[rises] / (wave[rises + 1] - wave[rises])
+    time_s = crossing / sampling_rate_hz + _LANDING_AFTER_RISE / frequency
+    inside = time_s <= (len(wave) - 1) / sampling_rate_hz
+    time_s, landed = time_s[inside], np.round(time_s[inside] * sampling_rate_hz).astype(int)
     up = up_direction(acceleration, sampling_rate_hz)
     yaw = band_pass(np.einsum("ij,ij->i", angular_velocity, up), 0.3 * frequency, 0.75 * frequency, sampling_rate_hz)
     angle = np.cumsum(yaw) / sampling_rate_hz
     angle -= low_pass(angle, 0.3 * frequency, sampling_rate_hz)
     # rotation about up is positive when the right side comes forward
-    side = np.where(angle[lows] > 0, "r", "l")
+    side = np.where(angle[landed] > 0, "r", "l")
     return Contacts(time_s, _alternating(side))
 
 
@@ -222,8 +234,9 @@ def foot_initial_contacts(acceleration: np.ndarray, angular_velocity: np.ndarray
     rotation = np.linalg.norm(low_pass(angular_velocity, 8.0, sampling_rate_hz), axis=1)
     times = []
     for before, after in itertools.pairwise(still):
-        # the two bursts of rotation around toe-off and landing; landing lies in the second half
-        middle = before + int(0.45 * (after - before))
+        # the two bursts of rotation around toe-off and landing; landing lies in the second half, toe-off in the first
+        # even where the foot is stillest soon after it has landed
+        middle = before + int(0.53 * (after - before))
         moving = middle + np.flatnonzero(rotation[middle:after] > 0.25 * rotation[before:after].max())
         if len(moving) > 2:
             first, last = moving[0], min(moving[-1] + 1, after)

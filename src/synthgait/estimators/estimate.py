@@ -64,7 +64,8 @@ def estimate(
     Returns:
         Dictionary of ``walking_speed_mps, step_length_m, step_time_s, stride_length_m, stride_time_s,
         cadence_spm`` (None where it cannot judge), ``intervals`` name -> [low, high] (90 %), ``n_strides``,
-        ``strides`` (``time_s`` and the same names per stride), ``can_judge``, ``sentence``, ``sensor``.
+        ``strides`` (``time_s`` and the same names per stride), ``events`` (landings and lift-offs, see
+        ``contacts.gait_events``), ``can_judge``, ``sentence``, ``sensor``.
 
     Raises:
         InputError: no such file, a missing column, a wrong unit, a clock that runs back or has gaps, a
@@ -82,13 +83,13 @@ def estimate(
         found = fitted.predict(recording, sensor=sensor)
     except NoWalking as error:
         result: dict[str, Any] = dict.fromkeys(TOLD) | {"intervals": {}, "n_strides": 0, "strides": {}, "can_judge": False}
-        result |= {"sentence": f"This recording cannot be judged: {error}.", "sensor": sensor}
+        result |= {"events": {}, "sentence": f"This recording cannot be judged: {error}.", "sensor": sensor}
     else:
         doubts = _doubts(found, fitted.config, height_m is not None or leg_length_m is not None)
         result = {name: found[name] for name in TOLD}
         result |= {"intervals": {name: list(found["intervals"][name]) for name in TOLD}, "n_strides": found["n_strides"]}
         result |= {"strides": {name: found["strides"][name] for name in ("time_s", *TOLD)}, "can_judge": not doubts}
-        result |= {"sentence": _sentence(result, doubts), "sensor": sensor}
+        result |= {"events": found["events"], "sentence": _sentence(result, doubts), "sensor": sensor}
     if plot is not None:
         _draw(result, Path(plot))
     return result

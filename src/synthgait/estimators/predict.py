@@ -16,6 +16,7 @@ from synthgait.conventions import ELECTROMECHANICAL_DELAY_S, EMG_GROUPS, IMU_CHA
 from synthgait.errors import InputError
 from synthgait.estimators import tasks
 from synthgait.estimators.base import ensemble
+from synthgait.estimators.contacts import gait_events
 from synthgait.estimators.features import poses
 from synthgait.estimators.features.windows import Body, Windows
 from synthgait.gait import later
@@ -56,7 +57,7 @@ def predict(
         gait_parameters: walking_speed_mps, step_length_m, stride_length_m, step_time_s, stride_time_s,
         cadence_spm, step_length_{r,l}_m, step_time_{r,l}_s, stance_time_{r,l}_s,
         double_support_time_s; ``intervals`` name -> (low, high), 90 %; ``strides`` name -> list per
-        stride, with ``time_s``; ``sensor``, ``n_strides``, ``repetition`` (0 to 1).
+        stride, with ``time_s``; ``events``, see ``contacts.gait_events``; ``sensor``, ``n_strides``, ``repetition`` (0 to 1).
         muscle_activation: ``activation`` and ``activation_sd`` muscle -> (100,), ``emg`` group_side ->
         (100,), earlier by the electromechanical delay, ``vertical_force`` side -> (100,) in body weights.
 
@@ -77,6 +78,7 @@ def predict(
     out = ensemble(estimator.networks[name], windows.cycles, windows.present, windows.scalars)
     if estimator.task == "gait_parameters":
         result = summarise(*per_stride(out[0], out[1], windows, tasks.sensor_named(name)))
+        result["events"] = gait_events(signals, float(rate or 0.0), name, result)
     else:
         result = muscle_curves(out[2], out[3], windows.stride_time_s, reference_side)
     return result | {"sensor": name, "n_strides": len(windows), "repetition": float(np.median(windows.score))}

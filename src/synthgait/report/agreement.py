@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from synthgait.report.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, YELLOW, drawing
 
@@ -130,6 +131,7 @@ def ablation(rows: Sequence[Mapping[str, Any]], quantity: str = "walking_speed_m
             left.set(title=f"{dataset.replace('_', ' ')}, {sensor.replace('_', ' ')}", xscale="log", xlabel="synthetic strides")
             left.set_ylabel(f"error of {title}, {unit}")
             right.set(xlabel="real people trained on")
+            right.xaxis.set_major_locator(MaxNLocator(integer=True))
             top = 1.1 * max([row["mae"] for row in whole])
             left.set_ylim(0, top)
             right.set_ylim(0, top)

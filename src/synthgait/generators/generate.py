@@ -27,6 +27,7 @@ from synthgait import bundled, storage
 from synthgait.errors import InputError
 from synthgait.generators.base import BLOCK, StrideGenerator
 from synthgait.generators.conditions import Value
+from synthgait.simulate.workers import one_thread_for_children
 
 #: Strides per shard: about 0.25 GB with all groups, and a whole number of blocks.
 SHARD_STRIDES = 40 * BLOCK
@@ -159,7 +160,8 @@ def _write_all(model: str, request: _Request, folder: Path, shards: list[int], w
         return
     pool = ProcessPoolExecutor(min(workers, len(shards)), get_context("spawn"), _start_worker, (model,))
     try:
-        running = {pool.submit(_write_in_worker, request, str(folder), shard) for shard in shards}
+        with one_thread_for_children():  # one process per core: threads of linear algebra would only wait for each other
+            running = {pool.submit(_write_in_worker, request, str(folder), shard) for shard in shards}
         while running:
             finished, running = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:

@@ -129,7 +129,8 @@ def broken_limits(measures: pd.DataFrame, limits: Limits) -> pd.Series:
     message = np.full(len(measures), "", object)
     for text, broken in tests.items():
         rows = np.flatnonzero(np.asarray(broken) & (message == ""))
-        message[rows] = [text.format_map(values) for values in measures.iloc[rows].to_dict("records")]
+        if len(rows):
+            message[rows] = [text.format_map(values) for values in measures.iloc[rows].to_dict("records")]
     return pd.Series(message, index=measures.index)
 
 

@@ -9,6 +9,7 @@ pickle over its pipes; it dies with the process that started it.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import os
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
 from typing import IO, Any
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -82,6 +84,21 @@ class Side:
         self._process.wait()
         if self in _all:
             _all.remove(self)
+
+
+@contextlib.contextmanager
+def one_thread_for_children() -> Iterator[None]:
+    """Processes started within use one thread for linear algebra (they read this when they load it)."""
+    before = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def call(side: str, function: str, *arguments: Any) -> Any:

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy.interpolate import CubicSpline
 
-from synthgait.conventions import COORDINATES, JOINT_ANGLES, PELVIS_COORDINATES, SIDES
+from synthgait.conventions import CONDITION_PREFIX, COORDINATES, JOINT_ANGLES, PELVIS_COORDINATES, SIDES
 from synthgait.errors import InputError
 from synthgait.gait import contact_phases, coordinates_of, skeleton_of
 from synthgait.kinematics import Skeleton, point_motion, progression_per_period, spectral_derivative
@@ -114,7 +114,8 @@ def _between(one: Variability, other: Variability, share: float) -> Variability:
 @dataclass(frozen=True)
 class Motion:
     """What a sensor needs: coordinates (N, T, 19) with speeds and accelerations, the people's
-    skeletons, and the sampling rate of every trial (N,).
+    skeletons, the sampling rate of every trial (N,), and how far gravity leans back against the floor's normal
+    (N,), which is what a slope does to walkers whose floor stays y = 0 (None: nowhere).
     """
 
     coordinates: np.ndarray
@@ -122,6 +123,18 @@ class Motion:
     accelerations: np.ndarray
     skeleton: Skeleton
     sampling_rate_hz: np.ndarray
+    lean_rad: np.ndarray | None = None
+
+    def select(self, rows: np.ndarray) -> Motion:
+        """The motion of some trials."""
+        return Motion(
+            self.coordinates[rows],
+            self.speeds[rows],
+            self.accelerations[rows],
+            self.skeleton.select(rows),
+            self.sampling_rate_hz[rows],
+            None if self.lean_rad is None else self.lean_rad[rows],
+        )
 
 
 @dataclass
@@ -140,11 +153,7 @@ class Walks(Trials):
         index = np.flatnonzero(index) if index.dtype == bool else index.astype(np.int64)
         part = super().select(index)
         m = self.motion
-        motion = (
-            None
-            if m is None
-            else Motion(m.coordinates[index], m.speeds[index], m.accelerations[index], m.skeleton.select(index), m.sampling_rate_hz[index])
-        )
+        motion = None if m is None else m.select(index)
         return Walks(**{name: getattr(part, name) for name in Trials.__dataclass_fields__}, motion=motion)
 
 
@@ -161,11 +170,17 @@ def motion_of(trials: Trials) -> Motion:
         gain = np.zeros((len(trials), len(COORDINATES)))
         gain[:, _TX] = progression_per_period(q[..., _TX])
         speeds, accelerations = (spectral_derivative(q, period, order, gain, _HARMONICS) for order in (1, 2))
-        return Motion(q, speeds, accelerations, skeleton, q.shape[1] / period)
+        return Motion(q, speeds, accelerations, skeleton, q.shape[1] / period, _lean_rad(trials))
     rate = float(trials.sampling_rate_hz)
     spline = CubicSpline(np.arange(q.shape[1]) / rate, q, axis=1)
     time = np.arange(q.shape[1]) / rate
-    return Motion(q, spline(time, 1), spline(time, 2), skeleton, np.full(len(trials), rate))
+    return Motion(q, spline(time, 1), spline(time, 2), skeleton, np.full(len(trials), rate), _lean_rad(trials))
+
+
+def _lean_rad(trials: Trials) -> np.ndarray:
+    """(N,) from the slope (rise over run) that was asked for, 0 where the table tells none."""
+    slope = trials.table.get(CONDITION_PREFIX + "slope", trials.table.get("slope"))
+    return np.arctan(np.nan_to_num(np.asarray(slope, float))) if slope is not None else np.zeros(len(trials))
 
 
 # -- walking -----------------------------------------------------------------------------------------------
@@ -206,7 +221,9 @@ def walk(
     phases = contact_phases(strides)
     count = round(duration_s * sampling_rate_hz)
     shape = (len(strides), count, len(COORDINATES))
-    motion = Motion(np.empty(shape), np.empty(shape), np.empty(shape), skeleton, np.full(len(strides), float(sampling_rate_hz)))
+    motion = Motion(
+        np.empty(shape), np.empty(shape), np.empty(shape), skeleton, np.full(len(strides), float(sampling_rate_hz)), _lean_rad(strides)
+    )
     carried = {g: strides.signals[g] for g in ("ground_reaction", "centre_of_pressure", "muscle_activation") if g in strides.signals}
     signals: dict[str, np.ndarray] = {g: np.empty((len(strides), count, a.shape[2]), np.float32) for g, a in carried.items()}
     events = []

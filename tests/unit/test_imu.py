@@ -44,6 +44,17 @@ def test_at_rest_every_placement_reads_gravity_upward():
         np.testing.assert_allclose(np.linalg.norm(record[..., :3], axis=-1), GRAVITY_MPS2, atol=1e-5)
 
 
+def test_on_a_slope_gravity_leans_back():
+    strides = analytic_population(2, seed=1)
+    strides.table["condition_slope"] = [0.0, 0.1]
+    for read in (strides, walk(strides, 8.0, np.random.default_rng(0))):
+        level, uphill = IMU("lower_back").record(read).signals["imu_lower_back"][..., :3].mean(1)
+        assert np.linalg.norm(uphill) == pytest.approx(np.linalg.norm(level), rel=0.01)
+        turned = np.arctan2(uphill[0], uphill[1]) - np.arctan2(level[0], level[1])
+        # the two walkers lean a little differently themselves
+        assert turned == pytest.approx(np.arctan(0.1), abs=0.02)
+
+
 def test_at_radius_r_and_rate_w_it_reads_w_squared_r():
     rate, radius, count = 3.0, 0.2, 100
     q, qd = np.zeros((1, count, len(COORDINATES))), np.zeros((1, count, len(COORDINATES)))

@@ -244,7 +244,9 @@ class IMU:
         moving = body_motion(skeleton, q, qd, qdd, [body])[body]
         point = moving.point(np.asarray(location) + offset)
         assert point.acceleration_mps2 is not None and moving.angular_velocity_radps is not None
-        felt = np.moveaxis(point.acceleration_mps2, -1, 0) + np.array([0.0, GRAVITY_MPS2, 0.0])[:, None, None]
+        lean = np.zeros(len(rows)) if motion.lean_rad is None else motion.lean_rad[rows]
+        upward = GRAVITY_MPS2 * np.stack([np.sin(lean), np.cos(lean), 0.0 * lean])
+        felt = np.moveaxis(point.acceleration_mps2, -1, 0) + upward[:, :, None]
         spin = np.moveaxis(moving.angular_velocity_radps, -1, 0)
         axes = np.moveaxis(moving.rotation, (-2, -1), (0, 1))
         return _into(axes, felt), _into(axes, spin)

@@ -29,6 +29,9 @@ _COLUMN_CHUNK_ROWS = 1024
 _TEXT_BYTES = 128
 _MESSAGE_BYTES = 512
 _FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True, "track_times": False}
+#: Files are written beside their place and moved there whole, so nobody reads one that is being written. A lock would
+#: only be in the way: a process that is just being started holds those of its parent for a moment.
+_LOCKING = False
 _EVENT_COLUMNS = {"trial_index": "integer", "event": "text", "side": "text", "time_s": "number"}
 _PROVENANCE_ATTRIBUTES = ("git_commit", "config_sha256")
 _EMPTY: dict[str, Any] = {"text": "", "number": np.nan, "integer": -1}
@@ -149,7 +152,7 @@ class DatasetWriter:
         self._columns = self._columns or column_kinds(first.table)
         self._groups = tuple(first.signals) if self._groups is None else self._groups
         self._channels = {group: tuple(first.channels.get(group, ())) for group in self._groups}
-        self._file = file = h5py.File(self._path, "w", libver="earliest")
+        self._file = file = h5py.File(self._path, "w", libver="earliest", locking=_LOCKING)
         attributes = dict(first.attributes if self._attributes is None else self._attributes)
         header = {"name": "", "license": "", "synthgait_version": synthgait.__version__} | attributes
         header |= {"format": FORMAT_NAME, "format_version": FORMAT_VERSION, "kind": kind}
@@ -273,7 +276,7 @@ def _opened(path: str | Path) -> Iterator[h5py.File]:
     if not path.is_file():
         raise InputError(f"{path} does not exist; give the path of a synthgait HDF5 file")
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=_LOCKING) as file:
             if file.attrs.get("format") != FORMAT_NAME:
                 raise InputError(f"{path} is an HDF5 file but not a synthgait dataset; its attribute 'format' should be {FORMAT_NAME!r}")
             version = str(file.attrs.get("format_version"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import time
 from pathlib import Path
@@ -67,6 +68,15 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     assert back.provenance == trials.provenance and back.attributes["name"] == "test" and back.kind == "seed"
     assert set(TRIAL_COLUMNS) <= set(back.table) and np.isnan(back.table["cadence_spm"]).all()
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_lock_that_a_starting_process_still_holds_is_no_hindrance(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    storage.write(some_trials(3, seed=1, samples=8), path)
+    with path.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        storage.check(path)
+        assert len(storage.read(path)) == 3
 
 
 def test_rows_and_groups(tmp_path: Path) -> None:

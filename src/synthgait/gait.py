@@ -80,6 +80,14 @@ def coordinates_of(trials: Trials) -> np.ndarray:
     return np.concatenate([trials.signals["pelvis"], trials.signals["joint_angles"]], axis=-1).astype(float)
 
 
+def lean_rad(trials: Trials) -> np.ndarray:
+    """(N,) how far gravity leans back against the floor's normal: from the slope (rise over run) that was asked for, 0
+    where the table tells none.
+    """
+    slope = trials.table.get(CONDITION_PREFIX + "slope", trials.table.get("slope"))
+    return np.arctan(np.nan_to_num(np.asarray(slope, float))) if slope is not None else np.zeros(len(trials))
+
+
 # -- contacts ------------------------------------------------------------------------------------------
 
 

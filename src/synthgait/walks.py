@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 from scipy.interpolate import CubicSpline
 
-from synthgait.conventions import CONDITION_PREFIX, COORDINATES, JOINT_ANGLES, PELVIS_COORDINATES, SIDES
+from synthgait.conventions import COORDINATES, JOINT_ANGLES, PELVIS_COORDINATES, SIDES
 from synthgait.errors import InputError
-from synthgait.gait import contact_phases, coordinates_of, skeleton_of
+from synthgait.gait import contact_phases, coordinates_of, lean_rad, skeleton_of
 from synthgait.kinematics import Skeleton, point_motion, progression_per_period, spectral_derivative
 from synthgait.trials import Trials
 
@@ -170,17 +170,11 @@ def motion_of(trials: Trials) -> Motion:
         gain = np.zeros((len(trials), len(COORDINATES)))
         gain[:, _TX] = progression_per_period(q[..., _TX])
         speeds, accelerations = (spectral_derivative(q, period, order, gain, _HARMONICS) for order in (1, 2))
-        return Motion(q, speeds, accelerations, skeleton, q.shape[1] / period, _lean_rad(trials))
+        return Motion(q, speeds, accelerations, skeleton, q.shape[1] / period, lean_rad(trials))
     rate = float(trials.sampling_rate_hz)
     spline = CubicSpline(np.arange(q.shape[1]) / rate, q, axis=1)
     time = np.arange(q.shape[1]) / rate
-    return Motion(q, spline(time, 1), spline(time, 2), skeleton, np.full(len(trials), rate), _lean_rad(trials))
-
-
-def _lean_rad(trials: Trials) -> np.ndarray:
-    """(N,) from the slope (rise over run) that was asked for, 0 where the table tells none."""
-    slope = trials.table.get(CONDITION_PREFIX + "slope", trials.table.get("slope"))
-    return np.arctan(np.nan_to_num(np.asarray(slope, float))) if slope is not None else np.zeros(len(trials))
+    return Motion(q, spline(time, 1), spline(time, 2), skeleton, np.full(len(trials), rate), lean_rad(trials))
 
 
 # -- walking -----------------------------------------------------------------------------------------------
@@ -222,7 +216,7 @@ def walk(
     count = round(duration_s * sampling_rate_hz)
     shape = (len(strides), count, len(COORDINATES))
     motion = Motion(
-        np.empty(shape), np.empty(shape), np.empty(shape), skeleton, np.full(len(strides), float(sampling_rate_hz)), _lean_rad(strides)
+        np.empty(shape), np.empty(shape), np.empty(shape), skeleton, np.full(len(strides), float(sampling_rate_hz)), lean_rad(strides)
     )
     carried = {g: strides.signals[g] for g in ("ground_reaction", "centre_of_pressure", "muscle_activation") if g in strides.signals}
     signals: dict[str, np.ndarray] = {g: np.empty((len(strides), count, a.shape[2]), np.float32) for g, a in carried.items()}

@@ -15,8 +15,8 @@ import pandas as pd
 
 from synthgait.anthropometry import build_model
 from synthgait.conventions import GRAVITY_MPS2, PELVIS_COORDINATES, SIDES
+from synthgait.gait import lean_rad
 from synthgait.generators.bodies import coordinates
-from synthgait.generators.conditions import condition_table
 from synthgait.generators.plausibility import Limits, measure
 from synthgait.kinematics import Skeleton, degree_motion, spectral_derivative
 from synthgait.simulate.workers import call, close_all
@@ -36,7 +36,7 @@ def opensim_residuals(strides: Trials, n: int = 12) -> pd.DataFrame:
     """
     sample = strides.select(np.unique(np.linspace(0, len(strides) - 1, n).round().astype(int)))
     ours = measure(sample, Limits())[["residual_force_bw", "residual_moment_nmkg"]]
-    lean = np.arctan(condition_table(sample.table)["slope"].to_numpy())
+    lean = lean_rad(sample)
     try:
         rows = [_residual(sample.select([i]), float(lean[i])) for i in range(len(sample))]
     finally:

@@ -21,9 +21,8 @@ import numpy as np
 import pandas as pd
 
 from synthgait.conventions import GRAVITY_MPS2, SAMPLES_PER_STRIDE, SIDES
-from synthgait.gait import spatiotemporal
+from synthgait.gait import lean_rad, spatiotemporal
 from synthgait.generators.bodies import People, coordinates, lowest_point
-from synthgait.generators.conditions import condition_table
 from synthgait.generators.representation import LOADED_BW, derivative_matrix, fourier_basis
 from synthgait.kinematics import BodyMotion, body_motion
 from synthgait.trials import Trials
@@ -233,7 +232,7 @@ class _Check:
         drift = np.zeros(shape)
         drift[0] = (self.stride_length_m / self.stride_time_s)[:, None]
         # on a slope the floor stays level and gravity leans back (``certify``)
-        lean = np.arctan(condition_table(self.strides.table)["slope"].to_numpy())
+        lean = lean_rad(self.strides)
         weight = np.zeros(shape)
         weight[0], weight[1] = (-self.weight_n * np.sin(lean))[:, None], (-self.weight_n * np.cos(lean))[:, None]
         # angular momentum about a point that moves at the drift velocity: its rate lacks drift x momentum

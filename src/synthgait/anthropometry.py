@@ -94,6 +94,12 @@ _RANGES_RAD = {
 }
 _LUMBAR_MOMENT_NM = 120.0
 _COMPLIANT = ("gastrocnemius_medialis", "gastrocnemius_lateralis", "soleus")
+#: Strain of the Achilles tendon under the calf's maximum isometric force (Arnold et al., J Exp Biol 2013;216:2150):
+#: with the 0.049 of other tendons the soleus would be silent until push-off.
+_ACHILLES_STRAIN, _TENDON_STRAIN = 0.10, 0.049
+#: Fibre strain at which passive force is the maximum isometric one. At a generic 0.6 the rectus would resist the bending
+#: knee of early swing with 14 Nm, more than all passive structures together (Riener & Edrich, J Biomech 1999;32:539).
+_PASSIVE_STRAIN, _RECTUS_PASSIVE_STRAIN = 0.6, 1.0
 
 # Key points, markers and sensors: trunk points at the generic size, right-leg points mirrored.
 _LANDMARKS: dict[str, tuple[str, Vector3]] = {
@@ -320,8 +326,8 @@ def _leg_muscles(side: str, subject: Subject, scales: _Scales) -> list[Muscle]:
                 pennation_rad=row["pennation_rad"],
                 max_contraction_velocity_per_s=10.0 * age.velocity,
                 fibre_damping=0.01,
-                passive_fibre_strain=0.6 * age.passive_strain,
-                tendon_strain=0.049,
+                passive_fibre_strain=(_RECTUS_PASSIVE_STRAIN if name == "rectus_femoris" else _PASSIVE_STRAIN) * age.passive_strain,
+                tendon_strain=_ACHILLES_STRAIN if name in _COMPLIANT else _TENDON_STRAIN,
                 activation_time_constant_s=0.015,
                 deactivation_time_constant_s=0.060 * age.deactivation,
                 compliant_tendon=name in _COMPLIANT,

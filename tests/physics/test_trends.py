@@ -26,7 +26,7 @@ from synthgait.simulate.task import COST_SHARES, WalkingSolution, WalkingTask
 from synthgait.subjects import Subject
 from synthgait.trials import Trials
 
-LOOSE = 0.2
+LOOSE = 0.1
 ADULT = Subject("adult", age_years=25)
 CHILD = Subject("child", age_years=8, height_m=1.28, mass_kg=26.0)
 OLD = replace(ADULT, subject_id="old", age_years=80)

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from synthgait.conventions import CONDITION_PREFIX, SAMPLES_PER_STRIDE
+from synthgait.conventions import CONDITION_PREFIX, FREE_MOMENT, SAMPLES_PER_STRIDE
 from synthgait.errors import InputError
 from synthgait.gait import gait_events
 from synthgait.generators.base import StrideGenerator
@@ -230,6 +230,9 @@ def _checked(
     table = pd.concat([table, asked.add_prefix(CONDITION_PREFIX)], axis=1)
     made = Trials(table, signals, dict(model.representation.channels), kind="synthetic")
     measures = measure(made, model.limits, balance=balance)
+    if "free_moment" not in made.signals:  # forces that are known are not balanced: nobody knows theirs
+        made.signals["free_moment"] = np.full((len(made), SAMPLES_PER_STRIDE, len(FREE_MOMENT)), np.nan, np.float32)
+        made.channels["free_moment"] = FREE_MOMENT
     broken = broken_limits(measures, model.limits)
     made.table = made.table.assign(**{str(name): measures[name].to_numpy() for name in measures})
     made.table["status"], made.table["status_message"] = np.where(broken == "", "ok", "implausible"), broken.to_numpy()

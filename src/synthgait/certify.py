@@ -204,7 +204,7 @@ def forces_wanted(
         coordinates, speeds, accelerations: (K, D).
         lean_rad: how far gravity leans back against the floor's normal, as on a slope.
     """
-    body = OpenSimBody(_on_slope(model, lean_rad))
+    body = OpenSimBody(on_slope(model, lean_rad))
     forces, state = body.osim.getForceSet(), opensim.State(body._limp)
     for i in range(forces.getSize()):
         forces.get(i).setAppliesForce(state, False)
@@ -222,7 +222,8 @@ def forces_wanted(
     return out
 
 
-def _on_slope(model: MusculoskeletalModel, lean_rad: float) -> MusculoskeletalModel:
+def on_slope(model: MusculoskeletalModel, lean_rad: float) -> MusculoskeletalModel:
+    """The body on a level floor whose gravity leans back by that angle, which is the body on a slope."""
     g = float(np.linalg.norm(model.gravity_mps2))
     return replace(model, gravity_mps2=(-g * math.sin(lean_rad), -g * math.cos(lean_rad), 0.0)) if lean_rad else model
 
@@ -270,7 +271,7 @@ def certify(model: MusculoskeletalModel, solution: WalkingSolution, slope: float
         periodicity_error: worst difference of last and first node; the progression is left out.
         ok, message: whether all are within ``LIMITS``, and a sentence.
     """
-    body = OpenSimBody(_on_slope(model, math.atan(slope)))
+    body = OpenSimBody(on_slope(model, math.atan(slope)))
     s = solution
     errors = dict.fromkeys(LIMITS, math.inf)
     arrays = (s.coordinates, s.speeds, s.accelerations, s.activation, s.excitation, s.tendon_force, s.tendon_force_rate, s.actuator_control)

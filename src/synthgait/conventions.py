@@ -136,6 +136,7 @@ class SignalGroup(NamedTuple):
 _PLATE_AXES = ("x", "y", "z")
 GROUND_REACTION = tuple(f"ground_reaction_{a}_{s}" for s in SIDES for a in _PLATE_AXES)
 CENTRE_OF_PRESSURE = tuple(f"centre_of_pressure_{a}_{s}" for s in SIDES for a in ("x", "z"))
+FREE_MOMENT = tuple(f"free_moment_{s}" for s in SIDES)
 
 SIGNAL_GROUPS: dict[str, SignalGroup] = {
     "joint_angles": SignalGroup(JOINT_ANGLES, "rad", "joint", "joint angles; the channel's name is the positive direction"),
@@ -147,6 +148,9 @@ SIGNAL_GROUPS: dict[str, SignalGroup] = {
     "ground_reaction": SignalGroup(GROUND_REACTION, "N", "world", "force of the ground on each foot"),
     "centre_of_pressure": SignalGroup(
         CENTRE_OF_PRESSURE, "m", "world", "point of application on the floor; NaN while the foot is unloaded"
+    ),
+    "free_moment": SignalGroup(
+        FREE_MOMENT, "N*m", "world", "moment of the ground on each foot about the upward axis through its centre of pressure"
     ),
     "muscle_activation": SignalGroup(MUSCLES, "1", "muscle", "muscle activation, 0 to 1"),
     "muscle_force": SignalGroup(MUSCLES, "N", "muscle", "tendon force"),
@@ -230,6 +234,6 @@ def mirror_name(name: str) -> str:
 
 def mirror_sign(name: str) -> int:
     """-1 where mirroring in the sagittal plane flips the channel's sign, else 1."""
-    if name in MIRROR_NEGATED or name.startswith(("ground_reaction_z", "centre_of_pressure_z")):
+    if name in MIRROR_NEGATED or name.startswith(("ground_reaction_z", "centre_of_pressure_z", "free_moment")):
         return -1
     return 1

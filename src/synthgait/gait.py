@@ -260,13 +260,15 @@ def stride_from_solution(
         return _periodic_monotone(time, np.asarray(values, float), period, wrapped)
 
     pelvis = _columns(q, names, PELVIS_COORDINATES)
-    ground, pressure = [], []
+    ground, pressure, free_moment = [], [], []
     for side in SIDES:
         force = monotone(forces[side])
         force[:, 1] = np.maximum(force[:, 1], 0.0)  # a smooth contact pulls by a fraction of a newton as it lets go
         moment = monotone(_side_moment(model, solution, side, solution.coordinates[:, tx]))
         loaded = force[:, 1:2] > CONTACT_THRESHOLD * weight
-        point = np.where(loaded, moment / np.where(loaded, force[:, 1:2], 1.0), np.nan)
+        point = np.where(loaded, moment[:, :2] / np.where(loaded, force[:, 1:2], 1.0), np.nan)
+        twist = moment[:, 2:] - (point[:, 1:] * force[:, :1] - point[:, :1] * force[:, 2:])
+        free_moment.append(np.where(loaded, twist, 0.0))
         point[:, 0] += q[:, tx]
         ground.append(force)
         pressure.append(point)
@@ -278,6 +280,7 @@ def stride_from_solution(
         "pelvis": pelvis,
         "ground_reaction": np.concatenate(ground, axis=1),
         "centre_of_pressure": np.concatenate(pressure, axis=1),
+        "free_moment": np.concatenate(free_moment, axis=1),
         "muscle_activation": _columns(monotone(solution.activation), muscles, MUSCLES),
         "muscle_force": _columns(monotone(solution.muscle_force), muscles, MUSCLES),
     }
@@ -324,11 +327,14 @@ def _side_force(model: MusculoskeletalModel, contact_force: np.ndarray, side: st
 
 
 def _side_moment(model: MusculoskeletalModel, solution: WalkingSolution, side: str, pelvis_x: np.ndarray) -> np.ndarray:
-    """Vertical force times its point, x relative to the pelvis (so that it is periodic) and z: (K, 2)."""
+    """Vertical force times its point, x relative to the pelvis (so that it is periodic) and z, and the moment about
+    the upward axis through the pelvis' x and z = 0: (K, 3).
+    """
     of_side = [i for i, c in enumerate(model.contacts) if c.body.endswith(f"_{side}")]
-    vertical = np.asarray(solution.contact_force, float)[:, of_side, 1]
+    forward, vertical, right = np.moveaxis(np.asarray(solution.contact_force, float)[:, of_side], 2, 0)
     point = np.asarray(solution.contact_point, float)[:, of_side]
-    return np.stack([(vertical * (point[..., 0] - pelvis_x[:, None])).sum(axis=1), (vertical * point[..., 2]).sum(axis=1)], axis=1)
+    x, z = point[..., 0] - pelvis_x[:, None], point[..., 2]
+    return np.stack([(vertical * x).sum(axis=1), (vertical * z).sum(axis=1), (z * forward - x * right).sum(axis=1)], axis=1)
 
 
 def _periodic_monotone(time: np.ndarray, values: np.ndarray, period: float, wrapped: np.ndarray) -> np.ndarray:

@@ -15,14 +15,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import opensim
 
 from synthgait import opensim_model
-from synthgait.certify import OpenSimBody
+from synthgait.certify import OpenSimBody, on_slope
 from synthgait.conventions import mirror_name, mirror_sign
 from synthgait.errors import InputError
 from synthgait.musculoskeletal import MusculoskeletalModel, hip_to_ankle_m
@@ -135,8 +135,7 @@ class _Walk:
     """Names, bounds and conversions between our arrays and Moco's."""
 
     def __init__(self, model: MusculoskeletalModel, task: WalkingTask) -> None:
-        g, angle = float(np.linalg.norm(model.gravity_mps2)), float(np.arctan(task.slope))
-        self.model = replace(model, gravity_mps2=(-g * np.sin(angle), -g * np.cos(angle), 0.0)) if task.slope else model
+        self.model = on_slope(model, float(np.arctan(task.slope)))
         self.task = task
         self.intervals = task.intervals if task.symmetric else 2 * task.intervals
         self.fraction = 0.5 if task.symmetric else 1.0

@@ -143,7 +143,7 @@ def test_horizontal_forces(cycle):
     assert -0.3 < cycle.x[: third + 2].min() < -0.08 and 0.1 < cycle.x[2 * third - 2 :].max() < 0.3
     # towards the other leg for most of stance, a few percent of the weight
     # and outwards for an instant at landing and toe-off, ours by more than people's 0.05
-    assert -0.10 < cycle.z.min() < -0.02 and cycle.z.max() < 0.08
+    assert -0.10 < cycle.z.min() < -0.02 and cycle.z.max() < 0.09
     assert cycle.z[: cycle.toe_off].mean() < 0
 
 

@@ -121,6 +121,26 @@ def test_a_solution_that_never_lifts_the_foot_is_refused():
         stride_from_solution(model, subject, WalkingTask(walking_speed_mps=1.2), solution)
 
 
+def test_a_pair_of_forces_that_twists_the_foot_is_a_free_moment():
+    subject = Subject("walker")
+    model = build_model(subject)
+    solution = _as_solution(model, analytic_walker([subject], 1.2), start=30, nodes=200)
+    task = WalkingTask(walking_speed_mps=1.2)
+    still = stride_from_solution(model, subject, task, solution)
+    assert np.abs(still.signals["free_moment"]).max() < 1e-3
+    one, other, *_ = (j for j, c in enumerate(model.contacts) if c.body.endswith("_r"))
+    solution.contact_force[:, one, 0] += 20.0
+    solution.contact_force[:, other, 0] -= 20.0
+    solution.contact_point[:, other] = solution.contact_point[:, one] + [0.0, 0.0, 0.05]
+    twisted = stride_from_solution(model, subject, task, solution)
+    loaded = np.isfinite(twisted.channel("centre_of_pressure_x_r")[0])
+    # about the upward axis: z times the forward force
+    np.testing.assert_allclose(twisted.channel("free_moment_r")[0, loaded], -0.05 * 20.0, atol=1e-2)
+    assert not twisted.channel("free_moment_r")[0, ~loaded].any()
+    np.testing.assert_allclose(twisted.channel("free_moment_l"), 0.0, atol=1e-6)
+    np.testing.assert_allclose(twisted.signals["ground_reaction"], still.signals["ground_reaction"], atol=1e-3)
+
+
 def _as_solution(model, trials, start, nodes):
     period, length = float(trials.table["stride_time_s"][0]), float(trials.table["stride_length_m"][0])
     q = np.concatenate([trials.signals["pelvis"], trials.signals["joint_angles"]], -1).astype(float)

@@ -7,7 +7,7 @@ kind seed, synthetic or walks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -158,25 +158,35 @@ def train(
         standardise(network, examples)
     else:
         network = deepcopy(start)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=recipe["learning_rate"], weight_decay=1e-2)
-    steps = recipe["steps"]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe["learning_rate"], total_steps=steps + 1, pct_start=0.15)
     network.train()
-    for step in range(steps):
+    steps = recipe["steps"]
+
+    def loss(step: int) -> torch.Tensor:
         batch = examples.batch(rng, recipe["batch"])
         out = network(batch.cycles, batch.present, batch.scalars)
         # Squared error first, so that hard cases are not explained away as noise before they are learnt.
         sharp = step > 0.4 * steps
-        loss = _loss(out.values, out.value_log_sd, (batch.values - network.value_mean) / network.value_sd, sharp)
-        loss = loss + _loss(out.curves, out.curve_log_sd, (batch.curves - network.curve_mean) / network.curve_sd, sharp)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
+        of_values = _loss(out.values, out.value_log_sd, (batch.values - network.value_mean) / network.value_sd, sharp)
+        return of_values + _loss(out.curves, out.curve_log_sd, (batch.curves - network.curve_mean) / network.curve_sd, sharp)
+
+    for step, _ in enumerate(descend(list(network.parameters()), loss, steps, recipe["learning_rate"])):
         if progress is not None:
             progress(label, step + 1, steps)
     return network.eval()
+
+
+def descend(parameters: list[torch.nn.Parameter], loss: Callable[[int], torch.Tensor], steps: int, learning_rate: float) -> Iterator[float]:
+    """AdamW under a one-cycle schedule with clipped gradients; yields the loss of each of ``steps`` steps."""
+    optimiser = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps + 1, pct_start=0.15)
+    for step in range(steps):
+        value = loss(step)
+        optimiser.zero_grad()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        schedule.step()
+        yield float(value.detach())
 
 
 def _loss(mean: torch.Tensor, log_sd: torch.Tensor, target: torch.Tensor, sharp: bool) -> torch.Tensor:

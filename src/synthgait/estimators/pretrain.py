@@ -18,7 +18,7 @@ from torch import nn
 
 from synthgait.estimators.base import build_network
 from synthgait.estimators.features.windows import CYCLE_SAMPLES
-from synthgait.estimators.fit import standardise
+from synthgait.estimators.fit import descend, standardise
 from synthgait.estimators.networks import StrideNetwork
 from synthgait.estimators.sense import Examples
 
@@ -36,25 +36,18 @@ def masked_reconstruction(examples: Examples, recipe: Mapping[str, Any], seed: i
         network = build_network(recipe["task"], examples.sensor, recipe["network"])
         head = nn.Conv1d(recipe["network"]["width"], examples.cycles.shape[1], 5, padding=2, padding_mode="circular")
     standardise(network, examples)
-    parameters = [*network.parameters(), *head.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=recipe["learning_rate"], weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe["learning_rate"], total_steps=recipe["steps"] + 1, pct_start=0.15)
     network.train()
-    losses = []
-    for _ in range(recipe["steps"]):
+
+    def loss(step: int) -> torch.Tensor:
         batch = examples.batch(rng, recipe["batch"])
         whole, piece = _hidden(rng, *batch.cycles.shape[:2])
         wanted = (batch.cycles - network.channel_mean) / network.channel_sd
         seen, _ = network.features(wanted * ~piece, batch.present & ~whole, batch.scalars)
         asked = (whole[:, :, None] | piece) & batch.present[:, :, None]
         error = torch.where(asked, head(seen) - wanted, torch.zeros_like(wanted))
-        loss = nn.functional.smooth_l1_loss(error, torch.zeros_like(error), reduction="sum") / asked.sum().clamp(min=1)
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        schedule.step()
-        losses.append(float(loss.detach()))
+        return nn.functional.smooth_l1_loss(error, torch.zeros_like(error), reduction="sum") / asked.sum().clamp(min=1)
+
+    losses = list(descend([*network.parameters(), *head.parameters()], loss, recipe["steps"], recipe["learning_rate"]))
     return network.eval(), losses
 
 

@@ -41,13 +41,14 @@ GENERATOR_FORMAT = "1"
 #: Strides that are always computed together.
 BLOCK = 512
 #: Resolution of generated signals, powers of two in the group's unit and far under a stride's accuracy:
-#: 15 microradians, 15 micrometres, 0.06 N, 0.1 mm, 0.001 of activation. What lies under it would be
+#: 15 microradians, 15 micrometres, 0.06 N, 0.1 mm, 4 mN m, 0.001 of activation. What lies under it would be
 #: noise that costs half of the file and of the time to write it.
 RESOLUTION = {
     "joint_angles": 2.0**-16,
     "pelvis": 2.0**-16,
     "ground_reaction": 2.0**-4,
     "centre_of_pressure": 2.0**-13,
+    "free_moment": 2.0**-8,
     "muscle_activation": 2.0**-10,
 }
 _SIDE_SWAP = {"left": "right", "right": "left"}

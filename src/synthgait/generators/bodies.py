@@ -16,12 +16,9 @@ import pandas as pd
 
 from synthgait import anthropometry
 from synthgait.conventions import SAMPLES_PER_STRIDE, SIDES
-from synthgait.generators.representation import derivative_matrix
+from synthgait.generators.representation import MOTION_HARMONICS, derivative_matrix
 from synthgait.kinematics import BodyMotion, Skeleton
 from synthgait.musculoskeletal import Joint
-
-#: Harmonics of the motion that count for its derivatives.
-_HARMONICS = 20
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ def coordinates(
     forward = skeleton.coordinates.index("pelvis_tx")
     periodic = values.copy()
     periodic[:, :, forward] -= stride_length_m[:, None] * np.arange(SAMPLES_PER_STRIDE) / SAMPLES_PER_STRIDE
-    rates = np.einsum("st,ntc->nsc", derivative_matrix(1, _HARMONICS)[::step], periodic, optimize=True) / stride_time_s[:, None, None]
+    rates = np.einsum("st,ntc->nsc", derivative_matrix(1, MOTION_HARMONICS)[::step], periodic, optimize=True) / stride_time_s[:, None, None]
     rates[:, :, forward] += (stride_length_m / stride_time_s)[:, None]
     return values[:, ::step], rates
 

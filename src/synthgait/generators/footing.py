@@ -20,12 +20,11 @@ import torch
 
 from synthgait.conventions import SIDES
 from synthgait.generators.bodies import People, coordinates, lowest_point
-from synthgait.generators.representation import StrideRepresentation, Walker, derivative_matrix
+from synthgait.generators.representation import MOTION_HARMONICS, StrideRepresentation, Walker, derivative_matrix
 from synthgait.kinematics import DegreeMotion, Skeleton, degree_motion
 
 #: Every so many phases of the 100 are held.
 _STEP = 5
-_HARMONICS = 20
 _ITERATIONS = 2
 #: Speed of a sole under body weight, in m/s, that counts as much as one standard deviation of the white vector; more
 #: under less load. A tenth of it tells strides from simulated ones (classifier two-sample accuracy 0.7 instead of 0.61).
@@ -57,7 +56,7 @@ class Footing:
 
     def __init__(self, representation: StrideRepresentation, root: np.ndarray) -> None:
         self.representation, self.root = representation, root
-        derivative = derivative_matrix(1, _HARMONICS)
+        derivative = derivative_matrix(1, MOTION_HARMONICS)
         self.chains: dict[str, _Chain] = {}
         for group in _MOTION:
             maps, _ = representation.synthesis(group)

@@ -18,6 +18,7 @@ from synthgait.conventions import GRAVITY_MPS2, PELVIS_COORDINATES, SIDES
 from synthgait.gait import lean_rad
 from synthgait.generators.bodies import coordinates
 from synthgait.generators.plausibility import Limits, measure
+from synthgait.generators.representation import MOTION_HARMONICS
 from synthgait.kinematics import Skeleton, degree_motion, spectral_derivative
 from synthgait.simulate.workers import call, close_all
 from synthgait.subjects import Subject
@@ -25,7 +26,6 @@ from synthgait.trials import Trials
 
 #: Phases of the 100 that are looked at, as in ``plausibility``.
 _STEP = 2
-_HARMONICS = 20
 
 
 def opensim_residuals(strides: Trials, n: int = 12) -> pd.DataFrame:
@@ -51,7 +51,7 @@ def _residual(stride: Trials, lean_rad: float) -> tuple[float, float]:
     skeleton = Skeleton.of([model])
     time, length = (np.array([float(row[name])]) for name in ("stride_time_s", "stride_length_m"))
     q, qd = coordinates(skeleton, stride.signals, stride.channels, length, time, _STEP)
-    qdd = spectral_derivative(qd, time, harmonics=_HARMONICS)
+    qdd = spectral_derivative(qd, time, harmonics=MOTION_HARMONICS)
     bodies, axes = degree_motion(skeleton, q, qd, ["pelvis"])
     wanted = call("opensim", "synthgait.certify:forces_wanted", model, q[0], qd[0], qdd[0], lean_rad)
     place = {name: skeleton.coordinates.index(name) for name in PELVIS_COORDINATES}
@@ -63,6 +63,8 @@ def _residual(stride: Trials, lean_rad: float) -> tuple[float, float]:
     pelvis = bodies["pelvis"].origin_m[0]
     for side in SIDES:
         ground, at = _ground(stride, side)
+        if "free_moment" in stride.signals:
+            moment[:, 1] -= stride.channel(f"free_moment_{side}")[0, ::_STEP]
         force = force - ground
         moment = moment - np.cross(np.where(np.isfinite(at), at, pelvis) - pelvis, ground)
     mass = float(row["mass_kg"])

@@ -20,18 +20,20 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from synthgait.conventions import GRAVITY_MPS2, SAMPLES_PER_STRIDE, SIDES
+from synthgait.conventions import FREE_MOMENT, GRAVITY_MPS2, SAMPLES_PER_STRIDE, SIDES
 from synthgait.gait import lean_rad, spatiotemporal
 from synthgait.generators.bodies import People, coordinates, lowest_point
-from synthgait.generators.representation import LOADED_BW, derivative_matrix, fourier_basis
+from synthgait.generators.representation import LOADED_BW, MOTION_HARMONICS, derivative_matrix, fourier_basis
 from synthgait.kinematics import BodyMotion, body_motion
 from synthgait.trials import Trials
 
 #: Motion is checked at every second phase: half of the cost, and 24 harmonics still fit.
 _STEP = 2
-_HARMONICS = 20
 #: How far a repair may move the centres of pressure, leg lengths.
 _MAX_SHIFT = 0.1
+#: Largest free moment of a balanced foot per vertical force, in leg lengths: about 0.2 N m/kg under body weight, twice
+#: the peaks of walking (Li et al., Clin Biomech 2001;16:86).
+_MAX_TWIST = 0.025
 #: Half a foot's breadth, leg lengths: so far beside the line from heel to toe a centre of pressure may lie.
 _SOLE = 0.05
 _CHECKED_SAMPLES = SAMPLES_PER_STRIDE // _STEP
@@ -249,6 +251,8 @@ class _Check:
             ground = self._force(side)
             force = force + ground
             moment = moment + _cross(self._pressure_point(side) - self.base, ground)
+            if "free_moment" in self.strides.signals:  # NaN where nobody knows it
+                moment[1] += np.nan_to_num(self.strides.channel(f"free_moment_{side}")[:, ::_STEP])
         return _Wrench(force, moment)
 
     def residual(self) -> tuple[np.ndarray, np.ndarray]:
@@ -263,7 +267,8 @@ class _Check:
     def balance(self) -> None:
         """Make the ground reaction that of the motion: the residual force is shared between the feet by
         their load, then both centres of pressure move together, at most ``_MAX_SHIFT`` leg lengths, to
-        take up the residual moment about the horizontal axes, and neither leaves its foot.
+        take up the residual moment about the horizontal axes, and neither leaves its foot. What is left
+        about the upward axis is the feet's free moment, up to ``_MAX_TWIST`` times their load.
         """
         signals, names = self.strides.signals, self.strides.channels["ground_reaction"]
         vertical = {side: signals["ground_reaction"][:, :, names.index(f"ground_reaction_y_{side}")].astype(float) for side in SIDES}
@@ -286,6 +291,11 @@ class _Check:
                 point = signals["centre_of_pressure"][:, :, cop.index(f"centre_of_pressure_{letter}_{side}")]
                 low, high = self._reach(side, 0 if letter == "x" else 2)
                 point[:] = np.clip(point + _all_phases(shift, 0.0), low, high)
+        limit = _MAX_TWIST * self.leg_length_m[:, None]
+        twist = np.clip(-self._imbalance().moment[1] / np.maximum(load, 0.3 * self.weight_n[:, None]), -limit, limit)
+        per_load = _all_phases(twist, 0.0)
+        signals["free_moment"] = np.stack([per_load * np.maximum(vertical[side], 0.0) for side in SIDES], 2).astype(np.float32)
+        self.strides.channels["free_moment"] = FREE_MOMENT
 
     def _reach(self, side: str, axis: int) -> tuple[np.ndarray, np.ndarray]:
         """(n, 100) least and largest coordinate under the foot: between heel and toe, and ``_SOLE`` leg lengths around."""
@@ -333,7 +343,7 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
 
 
-_DERIVATIVE = derivative_matrix(1, _HARMONICS, _CHECKED_SAMPLES)
+_DERIVATIVE = derivative_matrix(1, MOTION_HARMONICS, _CHECKED_SAMPLES)
 #: (100, t): band-limited interpolation from the checked phases to all.
 _UPSAMPLE = fourier_basis(24) @ fourier_basis(24, _CHECKED_SAMPLES).T / _CHECKED_SAMPLES
 

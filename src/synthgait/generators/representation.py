@@ -39,7 +39,14 @@ from synthgait.trials import Trials
 #: power under 6 per stride and ground reaction under 20 (Winter, Biomechanics and Motor Control of
 #: Human Movement, 4th ed., 2009, section 3.4); more of the motion's are kept because forces are
 #: checked against its second derivative.
-DEFAULT_HARMONICS = {"joint_angles": 20, "pelvis": 20, "ground_reaction": 24, "centre_of_pressure": 24, "muscle_activation": 14}
+MOTION_HARMONICS = 20
+DEFAULT_HARMONICS = {
+    "joint_angles": MOTION_HARMONICS,
+    "pelvis": MOTION_HARMONICS,
+    "ground_reaction": 24,
+    "centre_of_pressure": 24,
+    "muscle_activation": 14,
+}
 #: What counts as an equally large error in the principal components: rad, leg lengths, body weights,
 #: body weights times leg lengths, and rad of the activation's arcsine.
 TOLERANCE = {"joint_angles": 0.004, "pelvis": 0.002, "ground_reaction": 0.02, "centre_of_pressure": 0.01, "muscle_activation": 0.04}

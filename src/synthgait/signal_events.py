@@ -244,6 +244,24 @@ def foot_initial_contacts(acceleration: np.ndarray, angular_velocity: np.ndarray
     return np.array(times)
 
 
+def shank_initial_contacts(angular_velocity: np.ndarray, sampling_rate_hz: float) -> np.ndarray:
+    """Times (N,) in s at which the foot under a shank sensor lands, one per stride: the first minimum of its rotation in
+    the sagittal plane after the peak of mid-swing (Aminian et al., J Biomech 2002;35:689).
+    """
+    frequency = stride_frequency_hz(angular_velocity, sampling_rate_hz)
+    if not np.isfinite(frequency):
+        return np.zeros(0)
+    smooth = low_pass(angular_velocity - angular_velocity.mean(axis=0), 10.0, sampling_rate_hz)
+    rotation = smooth @ np.linalg.svd(smooth, full_matrices=False)[2][0]
+    rotation *= np.sign(np.mean(rotation**3))  # a swing is quicker than the stance that it is undone in
+    stride = sampling_rate_hz / frequency
+    swings, _ = find_peaks(rotation, distance=max(1, int(0.55 * stride)), height=0.4 * np.percentile(rotation, 97))
+    minima, _ = find_peaks(-rotation)
+    first = np.array([minima[(minima > swing) & (minima < swing + 0.35 * stride) & (rotation[minima] < 0)][:1] for swing in swings], object)
+    found = np.concatenate([np.asarray(one, np.int64) for one in first]) if len(first) else np.zeros(0, np.int64)
+    return _vertex(-rotation, found) / sampling_rate_hz
+
+
 def forward_axis(points: dict[str, np.ndarray]) -> np.ndarray:
     """Unit vector (3,), horizontal, in which a walker of key points (T, 3) (Y up) progresses.
 

@@ -89,7 +89,7 @@ def test_balancing_repairs_what_was_spoilt_and_says_by_how_much(walkers: Trials)
     assert (measures["residual_force_bw"] < 0.15 * measures["repaired_force_bw"]).all()
     assert (measures["residual_moment_nmkg"] < measures["repaired_moment_nmkg"]).all()
     twist = np.abs(walkers.signals["free_moment"])
-    assert 0 < twist.max() and (twist <= 0.03 * np.abs(walkers.signals["ground_reaction"][:, :, [1, 4]])).all()
+    assert twist.max() > 0 and (twist <= 0.03 * np.abs(walkers.signals["ground_reaction"][:, :, [1, 4]])).all()
     del walkers.signals["free_moment"]
     without = measure(walkers, Limits.around(walkers))
     assert (measures["residual_moment_nmkg"] < without["residual_moment_nmkg"]).all()

@@ -2,9 +2,9 @@
 
 In: the channels of one recording, the estimate of its strides. Out: gait events in time order.
 
-Landings are read from the signal itself (``signal_events``: the trunk's bounce, the foot's jolt, the farthest ankle),
-which needs no learning; lift-offs follow each landing by the stance time that the network estimates of that side.
-Sensors in which a landing is not to be seen (thigh, shank, joint angles, a side view) give none.
+Landings are read from the signal itself (``signal_events``: the trunk's bounce, the foot's jolt, the shank's turn, the
+farthest ankle), which needs no learning; lift-offs follow each landing by the stance time that the network estimates of
+that side. Sensors in which a landing is not to be seen (thigh, joint angles, a side view) give none.
 """
 
 from __future__ import annotations
@@ -51,10 +51,11 @@ def _landings(signals: Mapping[str, np.ndarray], rate: float, sensor: str) -> tu
         values = imu(signals, sensor)
         contacts = signal_events.lower_back_contacts(values[:, :3], values[:, 3:], rate)
         return contacts.time_s, contacts.side
-    if sensor == "foot":
-        worn: Sequence[str] = [s for s in SIDES if f"foot_{s}_acc_x" in signals]
-        values_of = {s: imu(signals, f"foot_{s}") for s in worn}
-        times = {s: signal_events.foot_initial_contacts(v[:, :3], v[:, 3:], rate) for s, v in values_of.items()}
+    if sensor in ("foot", "shank"):
+        worn: Sequence[str] = [s for s in SIDES if f"{sensor}_{s}_acc_x" in signals]
+        values_of = {s: imu(signals, f"{sensor}_{s}") for s in worn}
+        foot, shank = signal_events.foot_initial_contacts, signal_events.shank_initial_contacts
+        times = {s: foot(v[:, :3], v[:, 3:], rate) if sensor == "foot" else shank(v[:, 3:], rate) for s, v in values_of.items()}
         return np.concatenate(list(times.values())), np.concatenate([np.full(len(t), s) for s, t in times.items()])
     if sensor == "keypoints_3d":
         joints = ("ankle_l", "ankle_r", "knee_l", "knee_r", "hip_l", "hip_r", "pelvis", "toe_l", "toe_r", "heel_l", "heel_r")

@@ -168,7 +168,7 @@ def compile_walking(model: MusculoskeletalModel) -> bool:
 
 
 def bundled_walk(model: MusculoskeletalModel) -> WalkingSolution | None:
-    """The walk that comes with synthgait, where the body has its structure: 1.2 m/s, 1.75 m, 72 kg."""
+    """The walk that comes with synthgait, where the body has its structure: 1.25 m/s, 1.75 m, 72 kg."""
     walk = WalkingSolution.from_bytes(resources.files("synthgait").joinpath("data/first_walk.npz").read_bytes())
     fits = walk.coordinates.shape[1] == len(model.coordinates) and walk.activation.shape[1] == len(model.muscles)
     return walk if fits else None

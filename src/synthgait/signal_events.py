@@ -215,10 +215,15 @@ def foot_mid_stances(acceleration: np.ndarray, angular_velocity: np.ndarray, sam
 
 def stride_frequency_hz(angular_velocity: np.ndarray, sampling_rate_hz: float) -> float:
     """Strides per second of a sensor on a leg, from the repetition of its rotation; NaN where there is none."""
-    smooth = low_pass(angular_velocity, 5.0, sampling_rate_hz)
-    # the axis that rotates most is the mediolateral one; its sign tells swing from stance
-    axis = np.linalg.svd(smooth - smooth.mean(0), full_matrices=False)[2][0]
-    return step_frequency_hz(smooth @ axis, sampling_rate_hz, (0.5 * STEP_FREQUENCY_RANGE_HZ[0], 0.5 * STEP_FREQUENCY_RANGE_HZ[1]))
+    rotation = _sagittal_rotation(angular_velocity, 5.0, sampling_rate_hz)
+    return step_frequency_hz(rotation, sampling_rate_hz, (0.5 * STEP_FREQUENCY_RANGE_HZ[0], 0.5 * STEP_FREQUENCY_RANGE_HZ[1]))
+
+
+def _sagittal_rotation(angular_velocity: np.ndarray, cutoff_hz: float, sampling_rate_hz: float) -> np.ndarray:
+    """(T,) of a sensor on a leg, without its mean: about the axis that rotates most, the mediolateral one, in either sense."""
+    smooth = low_pass(angular_velocity, cutoff_hz, sampling_rate_hz)
+    smooth = smooth - smooth.mean(axis=0)
+    return smooth @ np.linalg.svd(smooth, full_matrices=False)[2][0]
 
 
 def foot_initial_contacts(acceleration: np.ndarray, angular_velocity: np.ndarray, sampling_rate_hz: float) -> np.ndarray:
@@ -251,15 +256,16 @@ def shank_initial_contacts(angular_velocity: np.ndarray, sampling_rate_hz: float
     frequency = stride_frequency_hz(angular_velocity, sampling_rate_hz)
     if not np.isfinite(frequency):
         return np.zeros(0)
-    smooth = low_pass(angular_velocity - angular_velocity.mean(axis=0), 10.0, sampling_rate_hz)
-    rotation = smooth @ np.linalg.svd(smooth, full_matrices=False)[2][0]
+    rotation = _sagittal_rotation(angular_velocity, 10.0, sampling_rate_hz)
     rotation *= np.sign(np.mean(rotation**3))  # a swing is quicker than the stance that it is undone in
     stride = sampling_rate_hz / frequency
     swings, _ = find_peaks(rotation, distance=max(1, int(0.55 * stride)), height=0.4 * np.percentile(rotation, 97))
     minima, _ = find_peaks(-rotation)
-    first = np.array([minima[(minima > swing) & (minima < swing + 0.35 * stride) & (rotation[minima] < 0)][:1] for swing in swings], object)
-    found = np.concatenate([np.asarray(one, np.int64) for one in first]) if len(first) else np.zeros(0, np.int64)
-    return _vertex(-rotation, found) / sampling_rate_hz
+    minima = minima[rotation[minima] < 0]
+    after = np.searchsorted(minima, swings, side="right")
+    swings, after = swings[after < len(minima)], after[after < len(minima)]
+    first = minima[after][minima[after] < swings + 0.35 * stride]
+    return _vertex(-rotation, first) / sampling_rate_hz
 
 
 def forward_axis(points: dict[str, np.ndarray]) -> np.ndarray:

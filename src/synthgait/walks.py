@@ -28,6 +28,7 @@ from synthgait.kinematics import Skeleton, point_motion, progression_per_period,
 from synthgait.trials import Trials
 
 _FINE = 1000  # phases of the tables that a walk is read from
+#: Signals that a walk takes from its stride as they are.
 _CARRIED = ("ground_reaction", "centre_of_pressure", "free_moment", "muscle_activation")
 _HARMONICS = 30  # of a stride; above them a solver's mesh of 60 intervals has nothing
 _TX, _TY = COORDINATES.index("pelvis_tx"), COORDINATES.index("pelvis_ty")
@@ -219,9 +220,7 @@ def walk(
     motion = Motion(
         np.empty(shape), np.empty(shape), np.empty(shape), skeleton, np.full(len(strides), float(sampling_rate_hz)), lean_rad(strides)
     )
-    carried = {
-        g: strides.signals[g] for g in ("ground_reaction", "centre_of_pressure", "free_moment", "muscle_activation") if g in strides.signals
-    }
+    carried = {g: strides.signals[g] for g in _CARRIED if g in strides.signals}
     signals: dict[str, np.ndarray] = {g: np.empty((len(strides), count, a.shape[2]), np.float32) for g, a in carried.items()}
     events = []
     for n, child in enumerate(rng.spawn(len(strides))):

@@ -35,11 +35,12 @@ from synthgait.errors import InputError
 from synthgait.gait import CONTACT_THRESHOLD
 from synthgait.trials import Trials
 
+#: Harmonics of the motion, in the code and in its derivatives.
+MOTION_HARMONICS = 20
 #: Harmonics kept per group. A stride of 100 samples holds 49; walking's angles have 99 % of their
 #: power under 6 per stride and ground reaction under 20 (Winter, Biomechanics and Motor Control of
 #: Human Movement, 4th ed., 2009, section 3.4); more of the motion's are kept because forces are
 #: checked against its second derivative.
-MOTION_HARMONICS = 20
 DEFAULT_HARMONICS = {
     "joint_angles": MOTION_HARMONICS,
     "pelvis": MOTION_HARMONICS,

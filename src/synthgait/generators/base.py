@@ -37,7 +37,7 @@ from synthgait.generators.representation import StrideRepresentation, Walker
 from synthgait.trials import Trials
 
 #: Version of the folder that ``save`` writes.
-GENERATOR_FORMAT = "1"
+GENERATOR_FORMAT = "2"
 #: Strides that are always computed together.
 BLOCK = 512
 #: Resolution of generated signals, powers of two in the group's unit and far under a stride's accuracy:
@@ -308,11 +308,12 @@ class StrideGenerator(ABC):
     def _draw(
         self, conditions: pd.DataFrame, rngs: list[np.random.Generator], guidance_scale: float, limits: Limits
     ) -> tuple[Trials, pd.DataFrame]:
-        latents = self._latents(self.space.encode(conditions), rngs, guidance_scale)
+        codes = self.space.encode(conditions)
+        latents = self._latents(codes, rngs, guidance_scale)
         table = conditions.assign(stride_length_m=conditions["walking_speed_mps"] * conditions["stride_time_s"])
         if self.holds_feet:
             self._footing = self._footing or Footing(self.representation, self.prior.root)
-            latents = self._footing.hold(latents, table)
+            latents = self._footing.hold(latents, table, self.prior.scale(codes))
         signals = self.representation.decode(latents, Walker.of(table))
         table = pd.concat([table, requested_columns(conditions)], axis=1)
         trials = Trials(table, signals, dict(self.representation.channels))

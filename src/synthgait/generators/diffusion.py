@@ -1,6 +1,7 @@
 """Conditional diffusion over white latent strides, with ``diffusers`` schedulers and pipeline.
 
-In: latents and conditions. Out: a denoiser; strides by a few steps from noise (``schedule``).
+In: latents and conditions. Out: a denoiser; strides by a few steps (``schedule``) from noised relatives of
+simulated strides (``relatives``), or from noise alone.
 
 Noise is added on a cosine schedule (Nichol & Dhariwal, ICML 2021) and the network says the velocity
 (Salimans & Ho, ICLR 2022). Every condition is hidden at random in training, each on its own, so that
@@ -10,6 +11,7 @@ rest. Network, noise schedule and sampling loop are separate objects.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,17 +22,21 @@ import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from safetensors.numpy import load_file, save_file
 from torch import nn
 
 from synthgait.errors import InputError
 from synthgait.generators.base import StrideGenerator
 from synthgait.generators.filling import Observation
 from synthgait.generators.networks import StrideDenoiser, settled
+from synthgait.generators.relatives import Relatives
 from synthgait.generators.schedule import AngleScheduler
 from synthgait.generators.train import Batch, Run, TrainingRecipe
 
 SAMPLERS = {"angle": AngleScheduler, "dpm": DPMSolverMultistepScheduler, "ddim": DDIMScheduler, "ddpm": DDPMScheduler}
 _NOISE: dict[str, Any] = {"num_train_timesteps": 1000, "beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction"}
+#: Angle between signal and noise where nothing of the signal is left.
+PURE_NOISE_RAD = math.pi / 2
 #: Evaluations of the denoiser per stride of which channels are known.
 GUIDED_STEPS = 40
 #: Latents are white, not pictures: nothing of them is clipped to -1 to 1.
@@ -49,22 +55,42 @@ class DiffusionGenerator(StrideGenerator):
         width, depth: of the denoiser.
         sampler: angle (``schedule``), dpm (DPM-Solver++, second order), ddim or ddpm.
         sampling_steps: evaluations of the denoiser per stride.
+        noise_angle_rad: how far a draw starts from a relative: cos of it is the relative's share and sin the noise's;
+            pi/2 is noise alone. Only the sampler "angle" starts anywhere else.
+        among: the relative is one of so many simulated strides whose conditions are nearest.
     """
 
     method: ClassVar[str] = "diffusion"
 
-    def __init__(self, width: int = 256, depth: int = 4, sampler: str = "angle", sampling_steps: int = 6) -> None:
+    def __init__(
+        self,
+        width: int = 256,
+        depth: int = 4,
+        sampler: str = "angle",
+        sampling_steps: int = 6,
+        noise_angle_rad: float = PURE_NOISE_RAD,
+        among: int = 10,
+    ) -> None:
         super().__init__()
         if sampler not in SAMPLERS:
             raise InputError(f"sampler is {sampler!r}; write one of {', '.join(SAMPLERS)}")
+        if not 0 < noise_angle_rad <= PURE_NOISE_RAD or (noise_angle_rad < PURE_NOISE_RAD and sampler != "angle"):
+            raise InputError(
+                f"noise_angle_rad is {noise_angle_rad} with sampler {sampler!r}; write 0 to {PURE_NOISE_RAD:.4f} (noise alone), less with angle"
+            )
+        if among < 1:
+            raise InputError(f"among is {among}; write at least 1")
         self.width, self.depth, self.sampler, self.sampling_steps = width, depth, sampler, sampling_steps
+        self.noise_angle_rad, self.among = noise_angle_rad, among
         self.denoiser: StrideDenoiser | None = None
         self._sampling: Any = None
+        self._relatives: Relatives | None = None
         self.device = torch.device("cpu")
 
     @property
     def settings(self) -> dict[str, Any]:
-        return {"width": self.width, "depth": self.depth, "sampler": self.sampler, "sampling_steps": self.sampling_steps}
+        names = ("width", "depth", "sampler", "sampling_steps", "noise_angle_rad", "among")
+        return {name: getattr(self, name) for name in names}
 
     def to(self, device: str | torch.device) -> DiffusionGenerator:
         """Sample on another device."""
@@ -75,6 +101,8 @@ class DiffusionGenerator(StrideGenerator):
 
     def _learn(self, latents: np.ndarray, white: np.ndarray, conditions: pd.DataFrame, subjects: np.ndarray, **training: Any) -> None:
         run: Run = training.get("run") or Run(TrainingRecipe())
+        if self.noise_angle_rad < PURE_NOISE_RAD:
+            self._relatives = Relatives.of(self.space.encode(conditions), white, self.space.numeric)
         with torch.random.fork_rng():
             torch.manual_seed(run.seed)
             self.denoiser = StrideDenoiser(white.shape[1], list(self.space.widths), self.width, self.depth)
@@ -85,11 +113,15 @@ class DiffusionGenerator(StrideGenerator):
     def _latents(self, codes: np.ndarray, rngs: list[np.random.Generator], guidance_scale: float) -> np.ndarray:
         denoiser = self._trained()
         size = self.representation.size
-        noise = torch.from_numpy(np.stack([rng.standard_normal(size, dtype=np.float32) for rng in rngs])).to(self.device)
+        start = np.stack([rng.standard_normal(size, dtype=np.float32) for rng in rngs])
+        self._sampling = self._sampling or self.scheduler()
+        if self._relatives is not None:
+            signal = self._sampling.start_at(self.noise_angle_rad)
+            start = signal * self._relatives.draw(codes, self.among, rngs) + np.float32((1 - signal**2) ** 0.5) * start
+        noisy = torch.from_numpy(start).to(self.device)
         conditions = torch.from_numpy(codes).to(self.device)
         known = torch.ones((len(codes), len(self.space.fields)), device=self.device)
-        self._sampling = self._sampling or self.scheduler()
-        white = denoise(denoiser, self._sampling, noise, conditions, known, self.sampling_steps, guidance_scale)
+        white = denoise(denoiser, self._sampling, noisy, conditions, known, self.sampling_steps, guidance_scale)
         return self.prior.latents(codes, white.cpu().numpy())
 
     def white_given(self, codes: np.ndarray, observed: Observation, rngs: list[np.random.Generator]) -> np.ndarray:
@@ -119,11 +151,15 @@ class DiffusionGenerator(StrideGenerator):
         from synthgait.generators.pipeline import SynthGaitPipeline
 
         SynthGaitPipeline(self._trained(), self.scheduler()).save_components(folder)
+        if self._relatives is not None:
+            save_file(self._relatives.arrays(), folder / "relatives.safetensors")
 
     def _restore(self, folder: Path) -> None:
         self.denoiser = settled(StrideDenoiser.from_pretrained(folder / "denoiser", low_cpu_mem_usage=False), self.device)
         if self.denoiser.config["latent_size"] != self.representation.size:
             raise InputError(f"{folder}: the denoiser and the representation have different sizes; train it again")
+        if self.noise_angle_rad < PURE_NOISE_RAD:
+            self._relatives = Relatives.from_arrays(load_file(folder / "relatives.safetensors"))
 
 
 class DenoisingObjective:
@@ -165,7 +201,8 @@ def denoise(
     guidance_scale: float = 1.0,
     steer: Callable[[torch.Tensor, float], torch.Tensor] | None = None,
 ) -> torch.Tensor:
-    """The sampling loop: noise (n, D) to latents (n, D) under conditions (n, C) with known fields (n, K).
+    """The sampling loop: from noise (n, D), or what the scheduler starts at, to latents (n, D) under conditions (n, C)
+    with known fields (n, K).
 
     ``steer`` corrects the clean latents (n, D) that a step predicts, given their variance.
     """

@@ -34,7 +34,7 @@ class Observation:
     """Linear knowledge of n white vectors (n, D), as a precision matrix with its eigenvectors.
 
     Attributes:
-        basis: (D, D), columns are eigenvectors. precision: (D,), its eigenvalues. pull: (n, D),
+        basis: (D, D), columns are eigenvectors. precision: (n, D), its eigenvalues. pull: (n, D),
         information in the eigenvectors' coordinates.
     """
 
@@ -56,7 +56,8 @@ class Observation:
         expected = code.mean[columns] + model.prior.latents(codes, np.zeros((len(codes), code.size))) @ code.components[:, columns]
         matrix = model.prior.root @ code.components[:, columns] * scale
         values, basis = np.linalg.eigh(matrix @ matrix.T)
-        return cls(basis, np.maximum(values, 0.0), (features - expected) * scale @ matrix.T @ basis)
+        spread = model.prior.scale(codes)[:, None]
+        return cls(basis, spread**2 * np.maximum(values, 0.0), spread * ((features - expected) * scale @ matrix.T @ basis))
 
     def condition(self, mean: np.ndarray, variance: float) -> np.ndarray:
         """(n, D) mean of Gaussians of mean (n, D) and one variance, given the observation."""

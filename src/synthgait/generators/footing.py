@@ -26,6 +26,8 @@ from synthgait.kinematics import DegreeMotion, Skeleton, degree_motion
 #: Every so many phases of the 100 are held.
 _STEP = 5
 _ITERATIONS = 2
+#: Directions of the white vector that are moved, of those that move the body most.
+_DIRECTIONS = 64
 #: Speed of a sole under body weight, in m/s, that counts as much as one standard deviation of the white vector; more
 #: under less load. A tenth of it tells strides from simulated ones (classifier two-sample accuracy 0.7 instead of 0.61).
 _TOLERANCE_MPS = 0.2
@@ -38,7 +40,7 @@ _MOTION = ("pelvis", "joint_angles")
 
 @dataclass(frozen=True)
 class _Chain:
-    """Linear maps from a white vector to one coordinate and its rate over phase, (phases, D) each, per leg length
+    """Linear maps from R directions of the white vector to one coordinate and its rate over phase, (phases, R) each, per leg length
     where it is a length.
     """
 
@@ -51,31 +53,37 @@ class Footing:
     """Holds the soles of strides of one representation.
 
     Args:
-        root: (D, D), latent = mean + white @ root.
+        root: (D, D), latent = mean + scale * white @ root.
     """
 
     def __init__(self, representation: StrideRepresentation, root: np.ndarray) -> None:
-        self.representation, self.root = representation, root
+        self.representation = representation
         derivative = derivative_matrix(1, MOTION_HARMONICS)
+        self.root = _moving(representation, root)
         self.chains: dict[str, _Chain] = {}
         for group in _MOTION:
             maps, _ = representation.synthesis(group)
             for index, name in enumerate(representation.channels[group]):
-                value = maps[:, :, index].T.astype(float) @ root.T
+                value = maps[:, :, index].T.astype(float) @ self.root.T
                 rate = derivative @ value
                 moves = name in ("pelvis_tx", "pelvis_ty", "pelvis_tz")
                 self.chains[name] = _Chain(value[::_STEP].astype(np.float32), rate[::_STEP].astype(np.float32), moves)
 
-    def hold(self, latents: np.ndarray, table: pd.DataFrame) -> np.ndarray:
-        """Latents (n, D) near some, whose loaded soles hardly slide; the table has their bodies, stride length and time."""
+    def hold(self, latents: np.ndarray, table: pd.DataFrame, scale: np.ndarray) -> np.ndarray:
+        """Latents (n, D) near some, whose loaded soles hardly slide; the table has their bodies, stride length and time,
+        ``scale`` (n,) is how far such strides scatter (``ConditionalGaussian.scale``).
+        """
         walker, skeleton = Walker.of(table), People.of(table).skeleton
         stride_time_s = np.asarray(table["stride_time_s"], float)
         for _ in range(_ITERATIONS):
-            latents = latents + self.correction(latents, walker, stride_time_s, skeleton) @ self.root
+            change = self.correction(latents, walker, stride_time_s, skeleton, scale)
+            latents = latents + scale[:, None] * change @ self.root
         return latents
 
-    def correction(self, latents: np.ndarray, walker: Walker, stride_time_s: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-        """(n, D) change of the white vectors of latents (n, D)."""
+    def correction(
+        self, latents: np.ndarray, walker: Walker, stride_time_s: np.ndarray, skeleton: Skeleton, scale: np.ndarray
+    ) -> np.ndarray:
+        """(n, R) change of the white vectors of latents (n, D) along the directions that move the body."""
         signals = self.representation.decode(latents, walker, groups=(*_MOTION, "ground_reaction"))
         q, qd = coordinates(skeleton, signals, self.representation.channels, walker.stride_length_m, stride_time_s, _STEP)
         feet = [f"foot_{side}" for side in SIDES]
@@ -88,7 +96,7 @@ class Footing:
             weight = np.clip(up, 0.0, 1.0) / _TOLERANCE_MPS
             other = "_l" if side == "r" else "_r"
             chain = [name for name in degrees if not name.endswith(other)]
-            slopes.append(self._slope(chain, degrees, position, velocity, weight, walker, stride_time_s))
+            slopes.append(self._slope(chain, degrees, position, velocity, weight * scale[:, None], walker, stride_time_s))
             creep = np.stack([-k * np.clip(f / np.maximum(up, 0.05), -0.5, 0.5) for k, f in zip(_CREEP_MPS, along, strict=True)])
             slips.append(np.moveaxis((velocity[[0, 2]] - creep) * weight, 0, -1))
         slope = torch.from_numpy(np.concatenate(slopes, 1))
@@ -107,12 +115,12 @@ class Footing:
         walker: Walker,
         stride_time_s: np.ndarray,
     ) -> np.ndarray:
-        """(n, phases * 2, D): how the horizontal velocity of a sole's point, times its weight (n, phases), goes with
+        """(n, phases * 2, R): how the horizontal velocity of a sole's point, times its weight (n, phases), goes with
         the white vector by way of the coordinates of a chain.
         """
         n, phases = weight.shape
         columns = np.empty((phases, n, 2, 2 * len(chain)), np.float32)
-        maps = np.empty((phases, 2 * len(chain), self.representation.size), np.float32)
+        maps = np.empty((phases, 2 * len(chain), len(self.root)), np.float32)
         for k, name in enumerate(chain):
             by_rate, by_value = degrees[name].sensitivity(position, velocity)
             unit = walker.leg_length_m if self.chains[name].per_leg else np.ones(n)
@@ -123,3 +131,12 @@ class Footing:
             maps[:, k], maps[:, len(chain) + k] = self.chains[name].value, self.chains[name].rate
         slope = np.matmul(columns.reshape(phases, n * 2, -1), maps).reshape(phases, n, 2, -1)
         return np.moveaxis(slope, 0, 1).reshape(n, phases * 2, -1)
+
+
+def _moving(representation: StrideRepresentation, root: np.ndarray) -> np.ndarray:
+    """(R, D) rows of an orthonormal turn of the white vector times the root: the ``_DIRECTIONS`` that move the body most. The
+    others change forces and activations, and a sole's velocity by nothing to speak of.
+    """
+    maps = np.concatenate([representation.synthesis(group)[0].reshape(representation.size, -1) for group in _MOTION], 1)
+    _, _, turn = np.linalg.svd(maps.T.astype(float) @ root.T, full_matrices=False)
+    return turn[:_DIRECTIONS] @ root

@@ -7,8 +7,8 @@ Everything is recomputed from the stride's own joint angles, pelvis, ground reac
 pressure through the subject's skeleton and segment masses; nothing is taken from the generator. The
 dynamic residual is what Newton's and Euler's laws leave over for the whole body: external force
 against the rate of change of linear momentum, external moment against that of angular momentum,
-taken about the pelvis origin. The file format has no free moment of the foot, so that a seed gait's
-own residual contains it (and what resampling to 100 phases costs): limits are read beside the seed's.
+taken about the pelvis origin. A seed gait's own residual is what resampling to 100 phases costs: limits
+are read beside the seed's.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import pandas as pd
 from synthgait.conventions import FREE_MOMENT, GRAVITY_MPS2, SAMPLES_PER_STRIDE, SIDES
 from synthgait.gait import lean_rad, spatiotemporal
 from synthgait.generators.bodies import People, coordinates, lowest_point
-from synthgait.generators.representation import LOADED_BW, MOTION_HARMONICS, derivative_matrix, fourier_basis
+from synthgait.generators.representation import LOADED_BW, MOTION_HARMONICS, derivative_matrix, fourier_basis, harmonic_of
 from synthgait.kinematics import BodyMotion, body_motion
 from synthgait.trials import Trials
 
@@ -93,8 +93,9 @@ def measure(strides: Trials, limits: Limits, *, balance: bool = False) -> pd.Dat
     check = _Check(strides)
     repaired = {}
     if balance:
-        repaired["repaired_force_bw"], repaired["repaired_moment_nmkg"] = check.residual()
-        check.balance()
+        left = check.imbalance()
+        repaired["repaired_force_bw"], repaired["repaired_moment_nmkg"] = check.size(left)
+        check.balance(left)
     return check.measure(limits).assign(**repaired)
 
 
@@ -195,7 +196,7 @@ class _Check:
             slip = slip + (self.soles[side].speed * loaded).sum(1)
             count = count + loaded.sum(1)
         out["foot_skate_mps"] = slip / count
-        out["residual_force_bw"], out["residual_moment_nmkg"] = self.residual()
+        out["residual_force_bw"], out["residual_moment_nmkg"] = self.size(self.imbalance())
         realised = spatiotemporal(self.strides, self.people.skeleton)
         return pd.concat([pd.DataFrame(out), realised.reset_index(drop=True)], axis=1)
 
@@ -244,8 +245,8 @@ class _Check:
     def _time_rate(self, samples: np.ndarray) -> np.ndarray:
         return np.moveaxis(_rate(np.moveaxis(samples, 0, 2), self.stride_time_s), 2, 0)
 
-    def _imbalance(self) -> _Wrench:
-        """Ground wrench minus what motion wants, about the base."""
+    def imbalance(self) -> _Wrench:
+        """Ground wrench minus what motion wants, about the pelvis."""
         force, moment = -self.wanted.force, -self.wanted.moment
         for side in SIDES:
             ground = self._force(side)
@@ -253,35 +254,32 @@ class _Check:
             moment = moment + _cross(self._pressure_point(side) - self.base, ground)
             if "free_moment" in self.strides.signals:  # NaN where nobody knows it
                 moment[1] += np.nan_to_num(self.strides.channel(f"free_moment_{side}")[:, ::_STEP])
-        return _Wrench(force, moment)
-
-    def residual(self) -> tuple[np.ndarray, np.ndarray]:
-        """Root mean square over the stride of the residual force (n,) in body weights and moment about the
-        pelvis (n,) in N m/kg.
-        """
-        left = self._imbalance()
         pelvis = np.moveaxis(self.moving["pelvis"].origin_m, -1, 0)
-        moment = left.moment - _cross(pelvis - self.base, left.force)
-        return np.sqrt((left.force**2).sum(0).mean(1)) / self.weight_n, np.sqrt((moment**2).sum(0).mean(1)) / self.people.mass_kg
+        return _Wrench(force, moment - _cross(pelvis - self.base, force))
 
-    def balance(self) -> None:
-        """Make the ground reaction that of the motion: the residual force is shared between the feet by
-        their load, then both centres of pressure move together, at most ``_MAX_SHIFT`` leg lengths, to
-        take up the residual moment about the horizontal axes, and neither leaves its foot. What is left
+    def size(self, left: _Wrench) -> tuple[np.ndarray, np.ndarray]:
+        """Root mean square over the stride of a residual force (n,) in body weights and moment (n,) in N m/kg."""
+        force, moment = (np.sqrt((part**2).sum(0).mean(1)) for part in (left.force, left.moment))
+        return force / self.weight_n, moment / self.people.mass_kg
+
+    def balance(self, left: _Wrench) -> None:
+        """Make the ground reaction that of the motion: what is slow of the imbalance's force (``_CORRECTED``) is shared
+        between the feet by their load, then both centres of pressure move together, at most ``_MAX_SHIFT`` leg
+        lengths, to take up the residual moment about the horizontal axes, and neither leaves its foot. What is left
         about the upward axis is the feet's free moment, up to ``_MAX_TWIST`` times their load.
         """
         signals, names = self.strides.signals, self.strides.channels["ground_reaction"]
         vertical = {side: signals["ground_reaction"][:, :, names.index(f"ground_reaction_y_{side}")].astype(float) for side in SIDES}
         total = vertical["r"] + vertical["l"]
         held = total > 0.3 * self.weight_n[:, None]  # with less on the floor nothing could take a correction up
-        extra = np.einsum("st,int->ins", _UPSAMPLE, self._imbalance().force)
+        extra = np.einsum("st,int->ins", _CORRECTION, left.force)
         for side in SIDES:
             share = np.where(held, vertical[side] / np.where(held, total, 1.0), 0.0)
             for k, axis in enumerate("xyz"):
                 signals["ground_reaction"][:, :, names.index(f"ground_reaction_{axis}_{side}")] -= (extra[k] * share).astype(np.float32)
         if "centre_of_pressure" not in signals:
             return
-        left = self._imbalance()
+        left = self.imbalance()
         load = sum(self._force(side)[1] for side in SIDES)
         limit = _MAX_SHIFT * self.leg_length_m[:, None]
         cop = self.strides.channels["centre_of_pressure"]
@@ -292,7 +290,7 @@ class _Check:
                 low, high = self._reach(side, 0 if letter == "x" else 2)
                 point[:] = np.clip(point + _all_phases(shift, 0.0), low, high)
         limit = _MAX_TWIST * self.leg_length_m[:, None]
-        twist = np.clip(-self._imbalance().moment[1] / np.maximum(load, 0.3 * self.weight_n[:, None]), -limit, limit)
+        twist = np.clip(-self.imbalance().moment[1] / np.maximum(load, 0.3 * self.weight_n[:, None]), -limit, limit)
         per_load = _all_phases(twist, 0.0)
         signals["free_moment"] = np.stack([per_load * np.maximum(vertical[side], 0.0) for side in SIDES], 2).astype(np.float32)
         self.strides.channels["free_moment"] = FREE_MOMENT
@@ -344,8 +342,14 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 _DERIVATIVE = derivative_matrix(1, MOTION_HARMONICS, _CHECKED_SAMPLES)
-#: (100, t): band-limited interpolation from the checked phases to all.
-_UPSAMPLE = fourier_basis(24) @ fourier_basis(24, _CHECKED_SAMPLES).T / _CHECKED_SAMPLES
+#: Harmonics of the stride up to which an imbalance of forces is corrected whole, and from which not at all. What
+#: is faster belongs to landings, which a stride of 100 samples does not hold exactly: simulated gaits have as much
+#: of it as generated ones, and correcting it would blunt every impact.
+_CORRECTED = (12, 20)
+#: (100, t): the part to correct of samples at the checked phases, at all phases.
+_CORRECTION = (
+    (fourier_basis(24) * np.interp(harmonic_of(24), _CORRECTED, (1.0, 0.0))) @ fourier_basis(24, _CHECKED_SAMPLES).T / _CHECKED_SAMPLES
+)
 
 
 def _rate(samples: np.ndarray, period_s: np.ndarray) -> np.ndarray:

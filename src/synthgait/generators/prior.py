@@ -1,9 +1,14 @@
-"""What conditions say of a stride at first order: a Gaussian whose mean is quadratic in the conditions.
+"""What conditions say of a stride at first order: a Gaussian whose mean is quadratic in the conditions, and whose
+spread depends on them too.
 
 In: latents with condition codes. Out: ``ConditionalGaussian``: white vectors that the networks learn
 from, and latents from white vectors. On its own it is the yardstick "conditional Gaussian in
 principal components"; under the networks it is where they begin, so that they only have to learn what
 it gets wrong, and so that what conditions all but fix stays as they say.
+
+Healthy people at a common speed walk much alike, severely impaired ones each in their own way: the length of what
+the mean leaves over differs four times between strides, and the conditions tell three quarters of that
+(on the bundled seed). Without it a network spends what it can learn on the size of the deviation.
 """
 
 from __future__ import annotations
@@ -22,18 +27,22 @@ _FLOOR = 1e-3
 
 @dataclass(frozen=True)
 class ConditionalGaussian:
-    """latent = design(codes) @ weight + white @ root.
+    """latent = design(codes) @ weight + scale(codes) * white @ root.
 
     Attributes:
-        weight: (Q, D). root: (D, D), symmetric square root of the residual covariance.
+        weight: (Q, D). root: (D, D), symmetric square root of the residual covariance at scale 1.
         numeric: how many of the codes are numbers (they enter with squares and products).
         ridge: (D,) the penalty that cross-validation over subjects chose for each latent.
+        spread: (Q,), log scale = design(codes) @ spread. spread_range: (2,), the least and largest log scale of
+            the strides learned from: no condition asks for more.
     """
 
     weight: np.ndarray
     root: np.ndarray
     numeric: int
     ridge: np.ndarray
+    spread: np.ndarray
+    spread_range: np.ndarray
 
     @classmethod
     def fit(
@@ -49,37 +58,41 @@ class ConditionalGaussian:
         order = np.random.default_rng(seed).permutation(len(people))
         fold_of = dict(zip(people, order % min(_FOLDS, len(people)), strict=True))
         fold = np.array([fold_of[subject] for subject in subjects])
-        residuals = np.empty((len(_RIDGES), *latents.shape))
-        for k in np.unique(fold):
-            out = fold == k
-            inside = ~out if (~out).any() else out
-            for i, ridge in enumerate(_RIDGES):
-                residuals[i, out] = latents[out] - design[out] @ _solve(design[inside], latents[inside], ridge)
-        # a penalty for each latent: what conditions fix wants none, what they say nothing about wants a strong one
-        chosen = (residuals**2).sum(1).argmin(0)
-        columns = np.arange(latents.shape[1])
-        residual = residuals[chosen, :, columns].T
-        weight = np.stack([_solve(design, latents, ridge) for ridge in _RIDGES])[chosen, :, columns].T
+        even = np.ones(len(latents))
+        residual, _, _ = _regress(design, latents, fold, even)
+        # how long residuals are, where each direction counts in its own unit; its mean belongs to the root
+        length = np.log(np.linalg.norm(residual / (residual.std(0) + _FLOOR), axis=1) + _FLOOR)
+        said, spread, _ = _regress(design, (length - length.mean())[:, None], fold, even)
+        expected = length - length.mean() - said[:, 0]
+        limits = as_stored(np.percentile(expected, [1, 99]))
+        scale = np.exp(np.clip(expected, *limits))
+        # once more, so that those who walk alike say more about the mean
+        residual, weight, ridge = _regress(design, latents, fold, 1.0 / scale**2)
+        residual = residual / scale[:, None]
         values, vectors = np.linalg.eigh(residual.T @ residual / len(residual))
         deviation = np.maximum(np.sqrt(np.maximum(values, 0.0)), _FLOOR)
         root = (vectors * deviation) @ vectors.T
-        gaussian = cls(as_stored(weight), as_stored(root), numeric, as_stored(_RIDGES[chosen]))
+        gaussian = cls(as_stored(weight), as_stored(root), numeric, as_stored(ridge), as_stored(spread[:, 0]), limits)
         return gaussian, residual @ ((vectors / deviation) @ vectors.T)
 
     def latents(self, codes: np.ndarray, white: np.ndarray) -> np.ndarray:
         """(n, D) latents of white vectors (n, D) under codes (n, C)."""
-        return _design(codes, self.numeric) @ self.weight + np.asarray(white, float) @ self.root
+        return _design(codes, self.numeric) @ self.weight + self.scale(codes)[:, None] * np.asarray(white, float) @ self.root
+
+    def scale(self, codes: np.ndarray) -> np.ndarray:
+        """(n,) how far strides under codes (n, C) scatter, 1 on average."""
+        return np.exp(np.clip(_design(codes, self.numeric) @ self.spread, *self.spread_range))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What ``from_arrays`` needs."""
-        single = {name: getattr(self, name).astype(np.float32) for name in ("weight", "root", "ridge")}
-        return single | {"numeric": np.array([self.numeric])}
+        names = ("weight", "root", "ridge", "spread", "spread_range")
+        return {name: getattr(self, name).astype(np.float32) for name in names} | {"numeric": np.array([self.numeric])}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> ConditionalGaussian:
         """Read back ``arrays``."""
-        weight, root, ridge = (as_stored(arrays[name]) for name in ("weight", "root", "ridge"))
-        return cls(weight, root, int(arrays["numeric"][0]), ridge)
+        real = {name: as_stored(array) for name, array in arrays.items() if name != "numeric"}
+        return cls(**real, numeric=int(arrays["numeric"][0]))
 
 
 def _design(codes: np.ndarray, numeric: int) -> np.ndarray:
@@ -90,7 +103,26 @@ def _design(codes: np.ndarray, numeric: int) -> np.ndarray:
     return np.concatenate([np.ones((len(codes), 1)), codes, 0.5 * numbers[:, left] * numbers[:, right]], 1)
 
 
-def _solve(design: np.ndarray, latents: np.ndarray, ridge: float) -> np.ndarray:
-    penalty = ridge * len(design) * np.eye(design.shape[1])
+def _regress(
+    design: np.ndarray, targets: np.ndarray, fold: np.ndarray, importance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Residuals (N, D) of targets whose fold was left out, weights (Q, D) from all, and the penalty (D,) chosen for
+    each target: what conditions fix wants none, what they say nothing about wants a strong one.
+    """
+    residuals = np.empty((len(_RIDGES), *targets.shape))
+    for k in np.unique(fold):
+        out = fold == k
+        inside = ~out if (~out).any() else out
+        for i, ridge in enumerate(_RIDGES):
+            residuals[i, out] = targets[out] - design[out] @ _solve(design[inside], targets[inside], importance[inside], ridge)
+    chosen = (residuals**2 * importance[:, None]).sum(1).argmin(0)
+    columns = np.arange(targets.shape[1])
+    weight = np.stack([_solve(design, targets, importance, ridge) for ridge in _RIDGES])[chosen, :, columns].T
+    return residuals[chosen, :, columns].T, weight, _RIDGES[chosen]
+
+
+def _solve(design: np.ndarray, targets: np.ndarray, importance: np.ndarray, ridge: float) -> np.ndarray:
+    penalty = ridge * importance.sum() * np.eye(design.shape[1])
     penalty[0, 0] = 1e-9  # the mean is free
-    return np.linalg.solve(design.T @ design + penalty, design.T @ latents)
+    weighted = design * importance[:, None]
+    return np.linalg.solve(weighted.T @ design + penalty, weighted.T @ targets)

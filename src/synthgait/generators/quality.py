@@ -23,7 +23,7 @@ from synthgait.trials import Trials
 from synthgait.validate import generator as judge
 
 #: Strides that a method teaches with, per simulated stride that it learned from.
-_TEACHING = 4
+_TEACHING = 16
 METHODS = ("diffusion", "gan", "gaussian", "nearest_seed")
 
 

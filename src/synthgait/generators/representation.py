@@ -40,18 +40,18 @@ MOTION_HARMONICS = 20
 #: Harmonics kept per group. A stride of 100 samples holds 49; walking's angles have 99 % of their
 #: power under 6 per stride and ground reaction under 20 (Winter, Biomechanics and Motor Control of
 #: Human Movement, 4th ed., 2009, section 3.4); more of the motion's are kept because forces are
-#: checked against its second derivative.
+#: checked against its second derivative, and of the forces because a classifier sees where a foot lands.
 DEFAULT_HARMONICS = {
     "joint_angles": MOTION_HARMONICS,
     "pelvis": MOTION_HARMONICS,
-    "ground_reaction": 24,
+    "ground_reaction": 48,
     "centre_of_pressure": 24,
     "muscle_activation": 14,
 }
 #: What counts as an equally large error in the principal components: rad, leg lengths, body weights,
 #: body weights times leg lengths, and rad of the activation's arcsine.
 TOLERANCE = {"joint_angles": 0.004, "pelvis": 0.002, "ground_reaction": 0.02, "centre_of_pressure": 0.01, "muscle_activation": 0.04}
-_ARRAYS = ("mean", "components", "analysis", "left_out")
+_ARRAYS = ("mean", "components", "left_out")
 _MOTION = ("joint_angles", "pelvis")
 #: A foot counts as loaded, and has a centre of pressure, above this share of body weight.
 LOADED_BW = CONTACT_THRESHOLD
@@ -116,8 +116,9 @@ class StrideRepresentation:
         mean: (F,) mean feature vector. components: (D, F) rows that map a white latent to features:
             features = mean + latent @ components. Features are dimensionless Fourier coefficients by
             group (harmonic-major, channel-minor).
-        analysis: (F, D) the inverse: latent = (features - mean) @ analysis.
         left_out: (F,) standard deviation of what the components leave out of every feature.
+
+    ``analysis`` (F, D) is the inverse: latent = (features - mean) @ analysis.
     """
 
     def __init__(
@@ -126,13 +127,16 @@ class StrideRepresentation:
         harmonics: Mapping[str, int],
         mean: np.ndarray,
         components: np.ndarray,
-        analysis: np.ndarray,
         left_out: np.ndarray,
     ) -> None:
         self.channels = {group: tuple(names) for group, names in channels.items()}
         self.harmonics = {group: int(harmonics[group]) for group in self.channels}
-        self.mean, self.components, self.analysis, self.left_out = (as_stored(a) for a in (mean, components, analysis, left_out))
+        self.mean, self.components, self.left_out = (as_stored(a) for a in (mean, components, left_out))
         components, mean = self.components, self.mean
+        # weighted components are orthogonal, each as long as its deviation
+        weight = _feature_weights(self.channels, self.harmonics)
+        weighted = components * weight
+        self.analysis = (weighted / (weighted**2).sum(1, keepdims=True)).T * weight[:, None]
         self._slices = _slices(self.channels, self.harmonics)
         self._synthesis: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         for group, where in self._slices.items():
@@ -183,9 +187,7 @@ class StrideRepresentation:
         rows, deviation = rows[:kept], np.sqrt(variance[:kept])
         # the sign of a singular vector is arbitrary: fix it, so that files do not depend on the library
         rows *= np.sign(rows[np.arange(kept), np.abs(rows).argmax(1)])[:, None]
-        components = (rows * deviation[:, None]) / weight
-        analysis = (rows / deviation[:, None]).T * weight[:, None]
-        return cls(channels, harmonics, mean, components, analysis, left_out)
+        return cls(channels, harmonics, mean, (rows * deviation[:, None]) / weight, left_out)
 
     # -- using one -------------------------------------------------------------------------------
 
@@ -388,9 +390,8 @@ def _to_si(signals: dict[str, np.ndarray], channels: Mapping[str, tuple[str, ...
     force = signals["ground_reaction"]
     for side in SIDES:
         columns = [GROUND_REACTION.index(f"ground_reaction_{axis}_{side}") for axis in "xyz"]
-        # a foot in the air carries nothing: fade the series' ripple out below the loading threshold
-        gate = np.clip(force[:, :, columns[1]] / LOADED_BW, 0.0, 1.0)
-        force[:, :, columns] *= gate[:, :, None]
+        # the floor does not pull: where the series dips below zero there is no force at all
+        force[:, :, columns] *= (force[:, :, columns[1]] > 0.0)[:, :, None]
     if "centre_of_pressure" in signals:
         cop_names = channels["centre_of_pressure"]
         load = force[:, :, _vertical_of(cop_names)]

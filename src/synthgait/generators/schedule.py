@@ -47,11 +47,19 @@ class AngleScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         signal = DDPMScheduler(num_train_timesteps=num_train_timesteps, beta_schedule=beta_schedule).alphas_cumprod.double()
         self._angles = torch.acos(signal.sqrt()).numpy()
         self.init_noise_sigma = 1.0
+        self._first = len(self._angles) - 1
         self.set_timesteps(1)
 
+    def start_at(self, angle_rad: float) -> float:
+        """Begin the next samplings where signal and noise are at about this angle, instead of at pure noise. Returns the
+        signal's share (its cosine) there.
+        """
+        self._first = int(np.searchsorted(self._angles, angle_rad).clip(1, len(self._angles) - 1))
+        return float(np.cos(self._angles[self._first]))
+
     def set_timesteps(self, num_inference_steps: int, device: str | torch.device | None = None) -> None:
-        """Times evenly spread from pure noise, ``num_inference_steps`` of them."""
-        times = np.round(np.linspace(len(self._angles) - 1, 0, num_inference_steps + 1)[:-1]).astype(np.int64)
+        """Times evenly spread from pure noise, or from ``start_at``, ``num_inference_steps`` of them."""
+        times = np.round(np.linspace(self._first, 0, num_inference_steps + 1)[:-1]).astype(np.int64)
         self.timesteps = torch.from_numpy(times).to(device)
         self._grid = np.append(self._angles[times], 0.0)
         self._index = 0

@@ -11,7 +11,7 @@ figures per method.
 - ``nearest_training_ratio``: median distance of a synthetic stride to the nearest training stride over
   the same of held-out strides; far under 1 is copying.
 - ``tstr_ratio``: error of speed and step length predicted from joint angles by a network trained on
-  synthetic strides of new people, four times as many as there are simulated ones (a generator gives any
+  synthetic strides of new people, sixteen times as many as there are simulated ones (a generator gives any
   number), over the error of one trained on simulated strides (Esteban et al., 2017).
 
 The row ``seed`` puts training strides in the synthetic ones' place: what a perfect generator would get.

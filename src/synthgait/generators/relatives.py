@@ -1,0 +1,53 @@
+"""What simulated strides have of their own, to draw new ones around.
+
+In: the strides a generator learned from, as white vectors with their condition codes. Out: for every requested
+stride the white vector of one of those whose conditions are nearest.
+
+A white vector is what the conditions' mean leaves over (``prior``): a stride's own manner, in the unit of
+its conditions' scatter. Put on the mean of other conditions it is a relative of that stride: the same manner on another
+body, at another speed. A few hundred people are too few for a network to learn how a muscle-driven walk hangs together in every
+detail, and a relative brings that with it; the diffusion then only has to blur it and make the blur plausible
+(the same idea as SDEdit: Meng et al., ICLR 2022).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+#: A category (sex, pathology, side) that differs counts as much as so many standard deviations of a number.
+_CATEGORY = 3.0
+
+
+@dataclass(frozen=True)
+class Relatives:
+    """White vectors (N, D) of simulated strides and their condition codes (N, C), the first ``numeric`` of them numbers."""
+
+    codes: np.ndarray
+    white: np.ndarray
+    numeric: int
+
+    @classmethod
+    def of(cls, codes: np.ndarray, white: np.ndarray, numeric: int) -> Relatives:
+        """As a file with 16 bits a number holds them, so that a model read back gives the same bytes."""
+        return cls(*(np.asarray(array, np.float16).astype(np.float32) for array in (codes, white)), numeric)
+
+    def draw(self, codes: np.ndarray, among: int, rngs: list[np.random.Generator]) -> np.ndarray:
+        """(n, D) float32: for each row of codes (n, C) the white vector of one of the ``among`` nearest strides."""
+        weight = np.where(np.arange(codes.shape[1]) < self.numeric, 1.0, _CATEGORY).astype(np.float32)
+        asked, known = codes.astype(np.float32) * weight, self.codes * weight
+        distance = (known**2).sum(1) - 2 * asked @ known.T
+        among = min(among, len(known))
+        # in the order of their numbers, which does not depend on how a library sorts
+        near = np.sort(np.argpartition(distance, among - 1, axis=1)[:, :among], axis=1)
+        return self.white[near[np.arange(len(codes)), [int(rng.integers(among)) for rng in rngs]]]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What ``from_arrays`` needs."""
+        return {"codes": self.codes.astype(np.float16), "white": self.white.astype(np.float16), "numeric": np.array([self.numeric])}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Relatives:
+        """Read back ``arrays``."""
+        return cls.of(arrays["codes"], arrays["white"], int(arrays["numeric"][0]))

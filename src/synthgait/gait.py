@@ -161,13 +161,8 @@ def spatiotemporal(trials: Trials, skeleton: Skeleton | None = None) -> pd.DataF
     phases = contact_phases(trials)
     q = coordinates_of(trials)
     stride = progression_per_period(q[..., PELVIS_COORDINATES.index("pelvis_tx")])
-    heels = point_motion(skeleton, q, points=["heel_r", "heel_l"])
-    print_x, print_z = {}, {}
-    for side in SIDES:
-        at = phases[f"initial_{side}"]
-        print_x[side] = _at_phase(heels[f"heel_{side}"].position_m[..., 0], at, stride)
-        print_z[side] = _at_phase(heels[f"heel_{side}"].position_m[..., 2], at, np.zeros_like(stride))
-    step_left = print_x["l"] - print_x["r"]
+    prints = {side: _at_phase(skeleton, q, stride, f"heel_{side}", phases[f"initial_{side}"]) for side in SIDES}
+    step_left = prints["l"][:, 0] - prints["r"][:, 0]
     lag = phases["initial_l"] - phases["initial_r"]
     stance = {side: phases[f"final_{side}"] - phases[f"initial_{side}"] for side in SIDES}
     return pd.DataFrame(
@@ -180,7 +175,7 @@ def spatiotemporal(trials: Trials, skeleton: Skeleton | None = None) -> pd.DataF
             "step_length_l_m": step_left,
             "step_time_r_s": (1.0 - lag) * period,
             "step_time_l_s": lag * period,
-            "step_width_m": print_z["r"] - print_z["l"],
+            "step_width_m": prints["r"][:, 2] - prints["l"][:, 2],
             "stance_time_r_s": stance["r"] * period,
             "stance_time_l_s": stance["l"] * period,
             "double_support_time_s": np.maximum(0.0, stance["r"] + stance["l"] - 1.0) * period,
@@ -415,13 +410,16 @@ def _like(trials: Trials, table: pd.DataFrame, signals: dict[str, np.ndarray], e
     )
 
 
-def _at_phase(samples: np.ndarray, phase: np.ndarray, progression: np.ndarray) -> np.ndarray:
-    """(N, T) periodic samples (plus progression) at one phase per trial, linear between samples."""
-    count = samples.shape[1]
-    position = phase * count
-    finite = np.isfinite(position)
-    low = np.floor(np.where(finite, position, 0.0)).astype(np.int64)
-    row = np.arange(len(samples))
-    below = samples[row, low % count] + (low // count) * progression
-    above = samples[row, (low + 1) % count] + ((low + 1) // count) * progression
-    return np.where(finite, below + (position - low) * (above - below), np.nan)
+def _at_phase(skeleton: Skeleton, q: np.ndarray, stride_m: np.ndarray, mark: str, phase: np.ndarray) -> np.ndarray:
+    """(N, 3) position of a landmark of strides q (N, T, D) at one phase per trial, linear between samples; NaN where the
+    phase is.
+    """
+    count = q.shape[1]
+    at = phase * count
+    finite = np.isfinite(at)
+    low = np.floor(np.where(finite, at, 0.0)).astype(np.int64)
+    samples = np.stack([low, low + 1], 1)
+    pair = q[np.arange(len(q))[:, None], samples % count]
+    pair[..., PELVIS_COORDINATES.index("pelvis_tx")] += (samples // count) * stride_m[:, None]
+    before, after = np.moveaxis(point_motion(skeleton, pair, points=[mark])[mark].position_m, 1, 0)
+    return np.where(finite[:, None], before + (at - low)[:, None] * (after - before), np.nan)

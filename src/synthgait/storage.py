@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 import synthgait
+from synthgait import chunks
 from synthgait.conventions import DATASET_KINDS, FORMAT_NAME, FORMAT_VERSION, SIGNAL_GROUPS, STATUSES, TRIAL_COLUMNS
 from synthgait.errors import InputError
 from synthgait.trials import Trials, empty_events
@@ -225,7 +226,7 @@ class DatasetWriter:
         for group, array in slab.signals.items():
             dataset = self._datasets[f"signals/{group}"]
             dataset.resize(last, axis=0)
-            dataset[first:last] = np.asarray(array, np.float32)
+            chunks.write_rows(dataset, first, array)
         n_events = self._n_events + len(slab.events)
         for name, kind in _EVENT_COLUMNS.items():
             values = slab.events[name] + (first if name == "trial_index" else 0) if kind != "text" else slab.events[name]
@@ -428,36 +429,14 @@ def check(path: str | Path) -> None:
                 raise InputError(
                     f"{path}: /signals/{group} is {array.dtype} of shape {array.shape}; it should be float32 (trials, samples, channels)"
                 )
-            _check_signal(array, f"{path}: /signals/{group}")
+            if not chunks.check(array, f"{path}: /signals/{group}"):
+                for start in range(0, len(array), _SLAB_ROWS):
+                    array[start : start + _SLAB_ROWS]
         events = [file[f"events/{name}"][...] for name in _EVENT_COLUMNS]
         if len({len(column) for column in events}) != 1 or (len(events[0]) and not 0 <= events[0].min() <= events[0].max() < len(ids)):
             raise InputError(f"{path}: the columns of /events disagree in length or name a trial that is not there")
         for text in file["provenance"].values():
             text[...]
-
-
-def _check_signal(array: h5py.Dataset, name: str) -> None:
-    """Read every chunk as it lies in the file and compare its checksum, which costs a third of unpacking it."""
-    filters = array.id.get_create_plist()
-    last = filters.get_nfilters() - 1
-    if last < 0 or filters.get_filter(last)[0] != h5py.h5z.FILTER_FLETCHER32 or array.chunks != (1, *array.shape[1:]):
-        for start in range(0, len(array), _SLAB_ROWS):
-            array[start : start + _SLAB_ROWS]
-        return
-    for row in range(len(array)):
-        skipped, chunk = array.id.read_direct_chunk((row, 0, 0))
-        if skipped or fletcher32(chunk[:-4]) != int.from_bytes(chunk[-4:], "little"):
-            raise InputError(f"{name} is damaged in trial {row}; copy or make the file again")
-
-
-def fletcher32(block: bytes) -> int:
-    """HDF5's Fletcher-32 checksum: sums modulo 65535 of big-endian 16-bit words (H5checksum.c), where a sum
-    that is a multiple of 65535 but not 0 counts as 65535.
-    """
-    words = np.frombuffer(block + b"\0" * (len(block) % 2), ">u2").astype(np.uint64)
-    sums = int(words.sum()), int(words @ np.arange(len(words), 0, -1, dtype=np.uint64))
-    low, high = ((value - 1) % 65535 + 1 if value else 0 for value in sums)
-    return high << 16 | low
 
 
 def pack(

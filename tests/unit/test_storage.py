@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synthgait import storage
+from synthgait import chunks, storage
 from synthgait.conventions import SIGNAL_GROUPS, TRIAL_COLUMNS
 from synthgait.errors import InputError
 from synthgait.trials import Trials
@@ -147,12 +147,12 @@ def test_the_checksum_is_that_of_hdf5(tmp_path: Path) -> None:
         for array in file["signals"].values():
             for row in range(len(array)):
                 chunk = array.id.read_direct_chunk((row, 0, 0))[1]
-                assert storage.fletcher32(chunk[:-4]) == int.from_bytes(chunk[-4:], "little")
+                assert chunks.fletcher32(chunk[:-4]) == int.from_bytes(chunk[-4:], "little")
     with h5py.File(tmp_path / "extremes.h5", "w") as file:
         for content in (b"\0" * 8, b"\xff" * 8, b"\xff" * 7, b"\xff\xfe\0\1" * 2, b"\x12\x34\x56"):
             data = file.create_dataset(content.hex(), data=np.frombuffer(content, np.uint8), chunks=(len(content),), fletcher32=True)
             chunk = data.id.read_direct_chunk((0,))[1]
-            assert storage.fletcher32(content) == int.from_bytes(chunk[-4:], "little")
+            assert chunks.fletcher32(content) == int.from_bytes(chunk[-4:], "little")
 
 
 def test_other_files_are_told(tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ class DiffusionGenerator(StrideGenerator):
             raise InputError(f"sampler is {sampler!r}; write one of {', '.join(SAMPLERS)}")
         if not 0 < noise_angle_rad <= PURE_NOISE_RAD or (noise_angle_rad < PURE_NOISE_RAD and sampler != "angle"):
             raise InputError(
-                f"noise_angle_rad is {noise_angle_rad} with sampler {sampler!r}; write 0 to {PURE_NOISE_RAD:.4f} (noise alone), less with angle"
+                f"noise_angle_rad is {noise_angle_rad} with sampler {sampler!r}; "
+                f"write {PURE_NOISE_RAD:.4f} (noise alone), or less than that and over 0 with angle"
             )
         if among < 1:
             raise InputError(f"among is {among}; write at least 1")

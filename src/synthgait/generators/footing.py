@@ -12,14 +12,13 @@ and stride length stay what was asked for; every channel moves with the others a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
 
-from synthgait.conventions import SIDES
-from synthgait.generators.bodies import People, coordinates, lowest_point
+from synthgait.conventions import SAMPLES_PER_STRIDE, SIDES
+from synthgait.generators.bodies import People, lowest_point
 from synthgait.generators.representation import MOTION_HARMONICS, StrideRepresentation, Walker, derivative_matrix
 from synthgait.kinematics import DegreeMotion, Skeleton, degree_motion
 
@@ -38,17 +37,6 @@ _CREEP_MPS = (0.22, 0.12)
 _MOTION = ("pelvis", "joint_angles")
 
 
-@dataclass(frozen=True)
-class _Chain:
-    """Linear maps from R directions of the white vector to one coordinate and its rate over phase, (phases, R) each, per leg length
-    where it is a length.
-    """
-
-    value: np.ndarray
-    rate: np.ndarray
-    per_leg: bool
-
-
 class Footing:
     """Holds the soles of strides of one representation.
 
@@ -57,17 +45,24 @@ class Footing:
     """
 
     def __init__(self, representation: StrideRepresentation, root: np.ndarray) -> None:
-        self.representation = representation
-        derivative = derivative_matrix(1, MOTION_HARMONICS)
         self.root = _moving(representation, root)
-        self.chains: dict[str, _Chain] = {}
-        for group in _MOTION:
-            maps, _ = representation.synthesis(group)
-            for index, name in enumerate(representation.channels[group]):
-                value = maps[:, :, index].T.astype(float) @ self.root.T
-                rate = derivative @ value
-                moves = name in ("pelvis_tx", "pelvis_ty", "pelvis_tz")
-                self.chains[name] = _Chain(value[::_STEP].astype(np.float32), rate[::_STEP].astype(np.float32), moves)
+        self.coordinates = [name for group in _MOTION for name in representation.channels[group]]
+        self.lengths = np.array([name in ("pelvis_tx", "pelvis_ty", "pelvis_tz") for name in self.coordinates])
+        self.forces = [
+            representation.channels["ground_reaction"].index(f"ground_reaction_{axis}_{side}") for side in SIDES for axis in "yxz"
+        ]
+        derivative = derivative_matrix(1, MOTION_HARMONICS)
+        motion = [np.concatenate([representation.synthesis(group)[part] for group in _MOTION], -1) for part in (0, 1)]
+        force = [part[..., self.forces] for part in representation.synthesis("ground_reaction")]
+        # at the held phases: coordinates, their rates over phase, and forces, in one linear map and its offset
+        held = [
+            np.concatenate([m[..., ::_STEP, :], np.einsum("st,...tc->...sc", derivative[::_STEP], m), f[..., ::_STEP, :]], -1)
+            for m, f in zip(motion, force, strict=True)
+        ]
+        self.maps, self.offset = held[0].reshape(representation.size, -1).astype(np.float32), held[1].astype(np.float32)
+        # the same from R directions of the white vector to coordinates and rates, (phases, 2, coordinates, R)
+        turned = np.einsum("rd,dpc->pcr", self.root, held[0][:, :, : 2 * len(self.coordinates)])
+        self.chains = turned.reshape(len(turned), 2, len(self.coordinates), -1).astype(np.float32)
 
     def hold(self, latents: np.ndarray, table: pd.DataFrame, scale: np.ndarray) -> np.ndarray:
         """Latents (n, D) near some, whose loaded soles hardly slide; the table has their bodies, stride length and time,
@@ -84,26 +79,34 @@ class Footing:
         self, latents: np.ndarray, walker: Walker, stride_time_s: np.ndarray, skeleton: Skeleton, scale: np.ndarray
     ) -> np.ndarray:
         """(n, R) change of the white vectors of latents (n, D) along the directions that move the body."""
-        signals = self.representation.decode(latents, walker, groups=(*_MOTION, "ground_reaction"))
-        q, qd = coordinates(skeleton, signals, self.representation.channels, walker.stride_length_m, stride_time_s, _STEP)
-        feet = [f"foot_{side}" for side in SIDES]
-        bodies, degrees = degree_motion(skeleton, q, qd, feet)
+        q, qd, forces = self._read(latents, walker, stride_time_s)
+        order = [self.coordinates.index(name) for name in skeleton.coordinates]
+        bodies, degrees = degree_motion(skeleton, q[..., order], qd[..., order], [f"foot_{side}" for side in SIDES], np.float32)
         slopes, slips = [], []
-        for side in SIDES:
+        for number, side in enumerate(SIDES):
             position, velocity = lowest_point(skeleton, f"foot_{side}", bodies[f"foot_{side}"])
-            force = [self.representation.channels["ground_reaction"].index(f"ground_reaction_{axis}_{side}") for axis in "yxz"]
-            up, *along = np.moveaxis(signals["ground_reaction"][:, ::_STEP, force], 2, 0) / walker.weight_n[:, None]
+            up, *along = np.moveaxis(forces[..., 3 * number : 3 * number + 3], 2, 0)
             weight = np.clip(up, 0.0, 1.0) / _TOLERANCE_MPS
             other = "_l" if side == "r" else "_r"
             chain = [name for name in degrees if not name.endswith(other)]
             slopes.append(self._slope(chain, degrees, position, velocity, weight * scale[:, None], walker, stride_time_s))
             creep = np.stack([-k * np.clip(f / np.maximum(up, 0.05), -0.5, 0.5) for k, f in zip(_CREEP_MPS, along, strict=True)])
-            slips.append(np.moveaxis((velocity[[0, 2]] - creep) * weight, 0, -1))
+            slips.append(np.moveaxis((velocity[[0, 2]] - creep) * weight, 0, -1).reshape(len(latents), -1))
         slope = torch.from_numpy(np.concatenate(slopes, 1))
-        slip = torch.from_numpy(np.concatenate([s.reshape(len(latents), -1) for s in slips], 1).astype(np.float32))
-        # there are fewer soles' velocities than numbers in a white vector: solve for their multipliers
-        factor = torch.linalg.cholesky(slope @ slope.mT + torch.eye(slope.shape[1]))
-        return -(slope.mT @ torch.cholesky_solve(slip[..., None], factor))[..., 0].numpy()
+        slip = torch.from_numpy(np.concatenate(slips, 1).astype(np.float32))
+        factor = torch.linalg.cholesky(slope.mT @ slope + torch.eye(slope.shape[2]))
+        return -torch.cholesky_solve(slope.mT @ slip[..., None], factor)[..., 0].numpy()
+
+    def _read(self, latents: np.ndarray, walker: Walker, stride_time_s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Coordinates and rates (n, phases, C), and forces (n, phases, 6) in body weights, at the held phases."""
+        told = (latents.astype(np.float32) @ self.maps).reshape(len(latents), *self.offset.shape) + self.offset
+        count = len(self.coordinates)
+        unit = np.where(self.lengths, walker.leg_length_m[:, None], 1.0)[:, None, :]
+        q, qd = told[..., :count] * unit, told[..., count : 2 * count] * unit
+        forward = self.coordinates.index("pelvis_tx")
+        q[..., forward] += walker.stride_length_m[:, None] * np.arange(0, 1, _STEP / SAMPLES_PER_STRIDE)
+        qd[..., forward] += walker.stride_length_m[:, None]
+        return q, qd / stride_time_s[:, None, None], told[..., 2 * count :]
 
     def _slope(
         self,
@@ -119,16 +122,16 @@ class Footing:
         the white vector by way of the coordinates of a chain.
         """
         n, phases = weight.shape
-        columns = np.empty((phases, n, 2, 2 * len(chain)), np.float32)
-        maps = np.empty((phases, 2 * len(chain), len(self.root)), np.float32)
+        columns = np.empty((phases, n, 2, 2, len(chain)), np.float32)
+        where = [self.coordinates.index(name) for name in chain]
         for k, name in enumerate(chain):
             by_rate, by_value = degrees[name].sensitivity(position, velocity)
-            unit = walker.leg_length_m if self.chains[name].per_leg else np.ones(n)
+            unit = walker.leg_length_m if self.lengths[where[k]] else np.ones(n)
             gain = (unit[:, None] * weight).T
             for axis, component in enumerate((0, 2)):
-                columns[:, :, axis, k] = np.broadcast_to(by_value[component], (n, phases)).T * gain
-                columns[:, :, axis, len(chain) + k] = np.broadcast_to(by_rate[component], (n, phases)).T * gain / stride_time_s
-            maps[:, k], maps[:, len(chain) + k] = self.chains[name].value, self.chains[name].rate
+                columns[:, :, axis, 0, k] = np.broadcast_to(by_value[component], (n, phases)).T * gain
+                columns[:, :, axis, 1, k] = np.broadcast_to(by_rate[component], (n, phases)).T * gain / stride_time_s
+        maps = self.chains[:, :, where].reshape(phases, 2 * len(chain), -1)
         slope = np.matmul(columns.reshape(phases, n * 2, -1), maps).reshape(phases, n, 2, -1)
         return np.moveaxis(slope, 0, 1).reshape(n, phases * 2, -1)
 

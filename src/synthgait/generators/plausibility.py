@@ -165,7 +165,7 @@ class _Check:
         self.weight_n = self.people.mass_kg * GRAVITY_MPS2
         q, qd = coordinates(self.people.skeleton, strides.signals, strides.channels, self.stride_length_m, self.stride_time_s, _STEP)
         self.q = q
-        self.moving = body_motion(self.people.skeleton, q, qd)
+        self.moving = body_motion(self.people.skeleton, q, qd, precision=np.float32)
         self.soles = {side: self._sole(side) for side in SIDES}
         #: a point on the floor that goes forward evenly with the body: about it all moments repeat every stride
         self.base = np.zeros((3, len(q), _CHECKED_SAMPLES))

@@ -31,7 +31,8 @@ class Relatives:
     @classmethod
     def of(cls, codes: np.ndarray, white: np.ndarray, numeric: int) -> Relatives:
         """As a file with 16 bits a number holds them, so that a model read back gives the same bytes."""
-        return cls(*(np.asarray(array, np.float16).astype(np.float32) for array in (codes, white)), numeric)
+        codes, white = (np.asarray(array, np.float16).astype(np.float32) for array in (codes, white))
+        return cls(codes, white, numeric)
 
     def draw(self, codes: np.ndarray, among: int, rngs: list[np.random.Generator]) -> np.ndarray:
         """(n, D) float32: for each row of codes (n, C) the white vector of one of the ``among`` nearest strides."""

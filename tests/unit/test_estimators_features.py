@@ -132,6 +132,21 @@ def test_pose_reads_the_standing_foot_and_the_depth() -> None:
     assert np.median(squeezed.scalars[:, column] - found.scalars[:, column]) == pytest.approx(-np.log(0.7), abs=0.03)
 
 
+def test_little_more_than_a_stride_is_timed_by_its_landings(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, rng, wanted = pose_signal(0.4, 2.4), np.random.default_rng(0), 2.4
+    errors: dict[bool, list[float]] = {True: [], False: []}
+    for start in (16, 20, 22, 54, 56, 88, 92, 94):  # no landing near an end
+        drift = {name: 0.04 * rng.standard_normal() * np.linspace(0, 1, 250) ** 2 for name in whole}
+        piece = {name: values[start : start + 250] + drift[name] for name, values in whole.items()}  # 1.7 strides
+        for landings in errors:
+            with monkeypatch.context() as patch:
+                if not landings:
+                    patch.setattr(poses, "_FEW_STRIDES", 0.0)
+                found = poses.featurise_pose(piece, 60.0, w.Body(), metric=True)
+            errors[landings].append(abs(float(np.median(found.stride_time_s)) - wanted))
+    assert np.mean(errors[True]) < 0.5 * np.mean(errors[False]) and np.mean(errors[True]) < 0.05
+
+
 def test_pose_is_free_of_unit_heading_and_displacement() -> None:
     plain = pose_signal(1.2, 1.1)
     reference = poses.featurise_pose(plain, 60.0, w.Body(1.75), metric=False)

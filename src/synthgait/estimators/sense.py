@@ -41,6 +41,10 @@ _IMPACTS = ("any", "soft_shoes", None)
 #: How much larger or smaller (log) a channel may be than physics says. Sensors on the trunk see what the
 #: simulation knows least: how far a pelvis shuttles and rolls depends on a spine of one joint.
 _GAIN_SD, _TRUNK_GAIN_SD = 0.05, 0.2
+#: How far two laboratories' curves of one joint angle differ, standard deviation per harmonic 1 to ``_LABORATORY_HARMONICS``
+#: together: model, marker placement and skin. Repeated measurements err by 2 to 5 degrees (McGinley et al., Gait Posture
+#: 2009;29:360), most of it a constant, which is no channel here.
+_LABORATORY_SD_RAD, _LABORATORY_HARMONICS = np.deg2rad(2.0), 3
 _WALKS_AT_ONCE = 32  # of like stride time, so that none is much longer than it must be
 
 
@@ -203,8 +207,10 @@ def _angles(trials: Trials, rng: np.random.Generator) -> list[Windows | None]:
         sides = SIDES if rng.random() > 0.25 else (SIDES[int(rng.integers(2))],)
         kept = [name for name in names if name[-1] in sides]
         coefficients = spectrum[i : i + 1, :, [names.index(name) for name in kept]].copy()
-        # Skin motion and axis crosstalk scale the curves; the offset is no channel at all.
+        # Skin motion and axis crosstalk scale and bend the curves; the offset is no channel at all.
         coefficients *= np.exp(0.04 * rng.standard_normal(len(kept)))
+        bend = rng.standard_normal((2, _LABORATORY_HARMONICS, len(kept))) * _LABORATORY_SD_RAD / np.sqrt(4 * _LABORATORY_HARMONICS)
+        coefficients[0, 1 : _LABORATORY_HARMONICS + 1] += bend[0] + 1j * bend[1]
         one = np.ones(1)
         out.append(poses.angle_windows(kept, coefficients, float(row["stride_time_s"]) * one, 0 * one, one, random_body(row, rng)))
     return out

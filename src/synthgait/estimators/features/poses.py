@@ -24,7 +24,11 @@ from synthgait.conventions import SIDES
 from synthgait.errors import InputError
 from synthgait.estimators.features import windows as w
 from synthgait.kinematics import spectral_derivative
+from synthgait.signal_events import Contacts, keypoint_contacts, step_times_s
 
+#: A recording of fewer strides is timed by its landings, if these say the same to within that share.
+_FEW_STRIDES, _LANDINGS_AGREE = 2.2, 0.15
+_EDGE_S = 0.1
 _JOINTS = ("shoulder", "knee", "ankle", "heel", "toe")
 POSE_CHANNELS = tuple(f"{joint}_{axis}_{side}" for side in SIDES for joint in _JOINTS for axis in ("forward", "up", "right"))
 POSE_SCALARS = ("stride_time", "size", "size_known", "base", "depth", "ankle_distance")
@@ -60,8 +64,24 @@ def featurise_pose(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, b
     centre, period, score = w.stride_times(moving)
     if not len(centre):
         raise w.NoWalking("no walking found: nothing in the recording repeats like strides")
+    if len(points) < _FEW_STRIDES * np.median(period) * w.WORKING_RATE_HZ:
+        period = _between_landings({name: points[:, column] for name, column in place.items()}, period)
     coefficients = w.fourier(points.reshape(len(points), -1), centre, period).reshape(len(centre), 1 + w.HARMONICS, len(names), 3)
     return pose_windows(names, coefficients, period, centre, score, body, flat=len(axes) == 2)
+
+
+def _between_landings(points: Mapping[str, np.ndarray], period: np.ndarray) -> np.ndarray:
+    """Stride times (N,) from landings where they agree with those of the signal's repetition: a piece of little more
+    than a stride shows both its landings, but hardly repeats.
+    """
+    found = keypoint_contacts(dict(points), w.WORKING_RATE_HZ)
+    end_s = (len(next(iter(points.values()))) - 1) / w.WORKING_RATE_HZ
+    # a filter bends what is near an end
+    inside = (found.time_s > _EDGE_S) & (found.time_s < end_s - _EDGE_S)
+    steps, _ = step_times_s(Contacts(found.time_s[inside], found.side[inside]))
+    if len(steps) < 2 or abs(2 * steps.mean() / np.median(period) - 1.0) > _LANDINGS_AGREE:
+        return period
+    return np.full_like(period, 2 * steps.mean())
 
 
 def leg_of(points: np.ndarray, place: Mapping[str, int]) -> float:

@@ -131,6 +131,7 @@ def ablation(rows: Sequence[Mapping[str, Any]], quantity: str = "walking_speed_m
             left.set(title=f"{dataset.replace('_', ' ')}, {sensor.replace('_', ' ')}", xscale="log", xlabel="synthetic strides")
             left.set_ylabel(f"error of {title}, {unit}")
             right.set(xlabel="real people trained on")
+            right.set_xlim(-0.2, max([1, *(row["n_real_people"] for row in whole)]) + 0.2)
             right.xaxis.set_major_locator(MaxNLocator(integer=True))
             top = 1.1 * max([row["mae"] for row in whole])
             left.set_ylim(0, top)

@@ -28,6 +28,7 @@ from synthgait import bundled
 from synthgait.conventions import TRIAL_COLUMNS
 from synthgait.errors import InputError
 from synthgait.gait import gait_events
+from synthgait.generators.bodies import People
 from synthgait.generators.conditions import CATEGORICAL, COLUMNS, ConditionSpace, Value, condition_table, requested_columns
 from synthgait.generators.filling import Observation
 from synthgait.generators.footing import Footing
@@ -311,13 +312,14 @@ class StrideGenerator(ABC):
         codes = self.space.encode(conditions)
         latents = self._latents(codes, rngs, guidance_scale)
         table = conditions.assign(stride_length_m=conditions["walking_speed_mps"] * conditions["stride_time_s"])
+        people = People.of(table)
         if self.holds_feet:
             self._footing = self._footing or Footing(self.representation, self.prior.root)
-            latents = self._footing.hold(latents, table, self.prior.scale(codes))
+            latents = self._footing.hold(latents, table, self.prior.scale(codes), people.skeleton)
         signals = self.representation.decode(latents, Walker.of(table))
         table = pd.concat([table, requested_columns(conditions)], axis=1)
         trials = Trials(table, signals, dict(self.representation.channels))
-        return trials, measure(trials, limits, balance=True)
+        return trials, measure(trials, limits, balance=True, people=people)
 
     def _table(
         self, drawn: pd.DataFrame, measures: pd.DataFrame, broken: np.ndarray, tries: np.ndarray, numbers: np.ndarray, seed: int

@@ -11,7 +11,6 @@ rest. Network, noise schedule and sampling loop are separate objects.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -35,8 +34,8 @@ from synthgait.generators.train import Batch, Run, TrainingRecipe
 
 SAMPLERS = {"angle": AngleScheduler, "dpm": DPMSolverMultistepScheduler, "ddim": DDIMScheduler, "ddpm": DDPMScheduler}
 _NOISE: dict[str, Any] = {"num_train_timesteps": 1000, "beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction"}
-#: Angle between signal and noise where nothing of the signal is left.
-PURE_NOISE_RAD = math.pi / 2
+#: Angle between signal and noise, pi/2 but for rounding, where nothing of the signal is left.
+PURE_NOISE_RAD = 1.57
 #: Evaluations of the denoiser per stride of which channels are known.
 GUIDED_STEPS = 40
 #: Latents are white, not pictures: nothing of them is clipped to -1 to 1.
@@ -56,7 +55,7 @@ class DiffusionGenerator(StrideGenerator):
         sampler: angle (``schedule``), dpm (DPM-Solver++, second order), ddim or ddpm.
         sampling_steps: evaluations of the denoiser per stride.
         noise_angle_rad: how far a draw starts from a relative: cos of it is the relative's share and sin the noise's;
-            pi/2 is noise alone. Only the sampler "angle" starts anywhere else.
+            1.57 is noise alone. Only the sampler "angle" starts anywhere else.
         among: the relative is one of so many simulated strides whose conditions are nearest.
     """
 
@@ -74,10 +73,10 @@ class DiffusionGenerator(StrideGenerator):
         super().__init__()
         if sampler not in SAMPLERS:
             raise InputError(f"sampler is {sampler!r}; write one of {', '.join(SAMPLERS)}")
-        if not 0 < noise_angle_rad <= PURE_NOISE_RAD or (noise_angle_rad < PURE_NOISE_RAD and sampler != "angle"):
+        if not 0 < noise_angle_rad < 1.571 or (noise_angle_rad < PURE_NOISE_RAD and sampler != "angle"):
             raise InputError(
                 f"noise_angle_rad is {noise_angle_rad} with sampler {sampler!r}; "
-                f"write {PURE_NOISE_RAD:.4f} (noise alone), or less than that and over 0 with angle"
+                f"write {PURE_NOISE_RAD} (noise alone), or less than that and over 0 with angle"
             )
         if among < 1:
             raise InputError(f"among is {among}; write at least 1")

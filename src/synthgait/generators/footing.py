@@ -64,11 +64,11 @@ class Footing:
         turned = np.einsum("rd,dpc->pcr", self.root, held[0][:, :, : 2 * len(self.coordinates)])
         self.chains = turned.reshape(len(turned), 2, len(self.coordinates), -1).astype(np.float32)
 
-    def hold(self, latents: np.ndarray, table: pd.DataFrame, scale: np.ndarray) -> np.ndarray:
-        """Latents (n, D) near some, whose loaded soles hardly slide; the table has their bodies, stride length and time,
-        ``scale`` (n,) is how far such strides scatter (``ConditionalGaussian.scale``).
+    def hold(self, latents: np.ndarray, table: pd.DataFrame, scale: np.ndarray, skeleton: Skeleton | None = None) -> np.ndarray:
+        """Latents (n, D) near some, whose loaded soles hardly slide; the table has their bodies (from which a ``skeleton`` of
+        None is made), stride length and time, ``scale`` (n,) is how far such strides scatter (``ConditionalGaussian.scale``).
         """
-        walker, skeleton = Walker.of(table), People.of(table).skeleton
+        walker, skeleton = Walker.of(table), skeleton or People.of(table).skeleton
         stride_time_s = np.asarray(table["stride_time_s"], float)
         for _ in range(_ITERATIONS):
             change = self.correction(latents, walker, stride_time_s, skeleton, scale)

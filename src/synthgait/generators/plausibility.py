@@ -78,19 +78,20 @@ class Limits:
 _WIDENED = ("penetration_m", "foot_skate_mps", "residual_force_bw", "residual_moment_nmkg")
 
 
-def measure(strides: Trials, limits: Limits, *, balance: bool = False) -> pd.DataFrame:
+def measure(strides: Trials, limits: Limits, *, balance: bool = False, people: People | None = None) -> pd.DataFrame:
     """Measures per stride.
 
     Args:
         balance: first repair the ground reaction *in place* so that it is the motion's own, see
             ``_Check.balance``; what was repaired is measured.
+        people: the walkers' bodies; None makes them from the table.
 
     Returns columns joint_excess_rad, mean_vertical_bw, penetration_m, foot_skate_mps,
     residual_force_bw, residual_moment_nmkg, with ``balance`` also repaired_force_bw and
     repaired_moment_nmkg (the residuals before the repair), and the realised gait parameters of
     ``gait.spatiotemporal`` (NaN where there is no walking to measure).
     """
-    check = _Check(strides)
+    check = _Check(strides, people)
     repaired = {}
     if balance:
         left = check.imbalance()
@@ -155,13 +156,13 @@ class _Sole:
 class _Check:
     """Motion of all segments of n strides, computed once."""
 
-    def __init__(self, strides: Trials) -> None:
+    def __init__(self, strides: Trials, people: People | None = None) -> None:
         self.strides = strides
         table = strides.table
         self.stride_time_s = np.asarray(table["stride_time_s"], float)
         self.stride_length_m = np.asarray(table["stride_length_m"], float)
         self.leg_length_m = np.asarray(table["leg_length_m"], float)
-        self.people = People.of(table)
+        self.people = people or People.of(table)
         self.weight_n = self.people.mass_kg * GRAVITY_MPS2
         q, qd = coordinates(self.people.skeleton, strides.signals, strides.channels, self.stride_length_m, self.stride_time_s, _STEP)
         self.q = q

@@ -91,9 +91,9 @@ def worse_leg(trials: Trials) -> Trials:
 def _picture(generated: Trials, entry: dict) -> bytes:
     what, unit = MEASURES[entry["measure"]]
     why = f"\n{entry['status_message']}" if entry["status_message"] else ""
-    who = describe_person(generated, int(entry["row"]))
+    who = describe_person(generated, int(entry["row"])).replace("; ", "\n")
     title = f"{entry['verdict']}, place {entry['place']}: {what} {entry['value']:.3f} {unit}\n{who}{why}"
     figure = stick_figures(generated, int(entry["row"]))
-    figure.set_size_inches(figure.get_figwidth(), figure.get_figheight() + 0.5)
+    figure.set_size_inches(figure.get_figwidth(), figure.get_figheight() + 0.6)
     figure.suptitle(title, x=0.01, ha="left", fontsize=6.5)
     return png(figure)

@@ -179,7 +179,7 @@ def body_motion(
         InputError: wrong shapes, or a body that the model does not have.
     """
     skeleton = Skeleton.of(model)
-    coordinates = [np.moveaxis(_checked(skeleton, a, q), -1, 0).astype(precision) for a in (q, qd, qdd) if a is not None]
+    coordinates = [np.moveaxis(_checked(skeleton, a, q), -1, 0).astype(precision, copy=False) for a in (q, qd, qdd) if a is not None]
     shape = coordinates[0].shape[1:]
     order = len(coordinates) - 1
     wanted = _needed(skeleton, bodies)

@@ -39,8 +39,8 @@ def skate_and_trials(model: StrideGenerator, latents: np.ndarray, table: pd.Data
 
 def test_held_soles_slide_less_and_the_stride_stays_itself(model: StrideGenerator, drawn: tuple[np.ndarray, pd.DataFrame]) -> None:
     latents, table = drawn
-    scale = model.prior.scale(model.space.encode(table))
-    held = Footing(model.representation, model.prior.root).hold(latents, table, scale)
+    skeleton, scale = People.of(table).skeleton, model.prior.scale(model.space.encode(table))
+    held = Footing(model.representation, model.prior.root).hold(latents, table, skeleton, scale)
     before, loose = skate_and_trials(model, latents, table)
     after, tight = skate_and_trials(model, held, table)
     assert np.median(after) < 0.9 * np.median(before) and np.percentile(after, 95) < 0.85 * np.percentile(before, 95)
@@ -49,7 +49,9 @@ def test_held_soles_slide_less_and_the_stride_stays_itself(model: StrideGenerato
     change = np.abs(tight.signals["joint_angles"] - loose.signals["joint_angles"]).max(axis=(1, 2))
     assert np.percentile(change, 95) < 0.2
     # each stride for itself, whoever is beside it
-    alone = Footing(model.representation, model.prior.root).hold(latents[3:4], table.iloc[3:4].reset_index(drop=True), scale[3:4])
+    alone = Footing(model.representation, model.prior.root).hold(
+        latents[3:4], table.iloc[3:4].reset_index(drop=True), skeleton.select(np.array([3])), scale[3:4]
+    )
     assert np.allclose(alone, held[3:4], atol=2e-3)
 
 

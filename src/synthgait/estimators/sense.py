@@ -41,8 +41,8 @@ _IMPACTS = ("any", "soft_shoes", None)
 #: How much larger or smaller (log) a channel may be than physics says. Sensors on the trunk see what the
 #: simulation knows least: how far a pelvis shuttles and rolls depends on a spine of one joint.
 _GAIN_SD, _TRUNK_GAIN_SD = 0.05, 0.2
-#: How far two laboratories' curves of one joint angle differ, standard deviation per harmonic 1 to ``_LABORATORY_HARMONICS``
-#: together: model, marker placement and skin. Repeated measurements err by 2 to 5 degrees (McGinley et al., Gait Posture
+#: How far two laboratories' curves of one joint angle differ (standard deviation over the cycle, and up to which harmonic):
+#: model, marker placement and skin. Repeated measurements err by 2 to 5 degrees (McGinley et al., Gait Posture
 #: 2009;29:360), most of it a constant, which is no channel here.
 _LABORATORY_SD_RAD, _LABORATORY_HARMONICS = np.deg2rad(2.0), 3
 _WALKS_AT_ONCE = 32  # of like stride time, so that none is much longer than it must be

@@ -315,7 +315,7 @@ class StrideGenerator(ABC):
         people = People.of(table)
         if self.holds_feet:
             self._footing = self._footing or Footing(self.representation, self.prior.root)
-            latents = self._footing.hold(latents, table, self.prior.scale(codes), people.skeleton)
+            latents = self._footing.hold(latents, table, people.skeleton, self.prior.scale(codes))
         signals = self.representation.decode(latents, Walker.of(table))
         table = pd.concat([table, requested_columns(conditions)], axis=1)
         trials = Trials(table, signals, dict(self.representation.channels))

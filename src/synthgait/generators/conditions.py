@@ -282,6 +282,15 @@ def _impose(drawn: pd.DataFrame, wanted: Mapping[str, np.ndarray]) -> pd.DataFra
     return out
 
 
+def distances(asked: np.ndarray, known: np.ndarray, numeric: int, category: float) -> np.ndarray:
+    """(n, N) squared distances of condition codes (n, C) to known ones (N, C), less what does not tell these apart. A
+    category, behind the ``numeric`` numbers, counts ``category`` times as much as a number.
+    """
+    weight = np.where(np.arange(known.shape[1]) < numeric, 1.0, category).astype(known.dtype)
+    asked, known = asked.astype(known.dtype) * weight, known * weight
+    return (known**2).sum(1) - 2 * asked @ known.T
+
+
 def requested_columns(drawn: pd.DataFrame) -> pd.DataFrame:
     """condition_<name> columns: what the network was told of every stride (asked for, or drawn)."""
     return drawn[list(COLUMNS)].add_prefix(CONDITION_PREFIX)

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from synthgait.conventions import SAMPLES_PER_STRIDE, SIDES
-from synthgait.generators.bodies import People, lowest_point
+from synthgait.conventions import PELVIS_COORDINATES, SAMPLES_PER_STRIDE, SIDES
+from synthgait.generators.bodies import lowest_point
 from synthgait.generators.representation import MOTION_HARMONICS, StrideRepresentation, Walker, derivative_matrix
 from synthgait.kinematics import DegreeMotion, Skeleton, degree_motion
 
@@ -47,13 +47,11 @@ class Footing:
     def __init__(self, representation: StrideRepresentation, root: np.ndarray) -> None:
         self.root = _moving(representation, root)
         self.coordinates = [name for group in _MOTION for name in representation.channels[group]]
-        self.lengths = np.array([name in ("pelvis_tx", "pelvis_ty", "pelvis_tz") for name in self.coordinates])
-        self.forces = [
-            representation.channels["ground_reaction"].index(f"ground_reaction_{axis}_{side}") for side in SIDES for axis in "yxz"
-        ]
+        self.lengths = np.array([name in PELVIS_COORDINATES[3:] for name in self.coordinates])
+        forces = [representation.channels["ground_reaction"].index(f"ground_reaction_{axis}_{side}") for side in SIDES for axis in "yxz"]
         derivative = derivative_matrix(1, MOTION_HARMONICS)
         motion = [np.concatenate([representation.synthesis(group)[part] for group in _MOTION], -1) for part in (0, 1)]
-        force = [part[..., self.forces] for part in representation.synthesis("ground_reaction")]
+        force = [part[..., forces] for part in representation.synthesis("ground_reaction")]
         # at the held phases: coordinates, their rates over phase, and forces, in one linear map and its offset
         held = [
             np.concatenate([m[..., ::_STEP, :], np.einsum("st,...tc->...sc", derivative[::_STEP], m), f[..., ::_STEP, :]], -1)
@@ -64,11 +62,11 @@ class Footing:
         turned = np.einsum("rd,dpc->pcr", self.root, held[0][:, :, : 2 * len(self.coordinates)])
         self.chains = turned.reshape(len(turned), 2, len(self.coordinates), -1).astype(np.float32)
 
-    def hold(self, latents: np.ndarray, table: pd.DataFrame, scale: np.ndarray, skeleton: Skeleton | None = None) -> np.ndarray:
-        """Latents (n, D) near some, whose loaded soles hardly slide; the table has their bodies (from which a ``skeleton`` of
-        None is made), stride length and time, ``scale`` (n,) is how far such strides scatter (``ConditionalGaussian.scale``).
+    def hold(self, latents: np.ndarray, table: pd.DataFrame, skeleton: Skeleton, scale: np.ndarray) -> np.ndarray:
+        """Latents (n, D) near some, whose loaded soles hardly slide; the table has their sizes, stride length and time,
+        ``scale`` (n,) is how far such strides scatter (``ConditionalGaussian.scale``).
         """
-        walker, skeleton = Walker.of(table), skeleton or People.of(table).skeleton
+        walker = Walker.of(table)
         stride_time_s = np.asarray(table["stride_time_s"], float)
         for _ in range(_ITERATIONS):
             change = self.correction(latents, walker, stride_time_s, skeleton, scale)

@@ -349,7 +349,9 @@ _DERIVATIVE = derivative_matrix(1, MOTION_HARMONICS, _CHECKED_SAMPLES)
 _CORRECTED = (12, 20)
 #: (100, t): the part to correct of samples at the checked phases, at all phases.
 _CORRECTION = (
-    (fourier_basis(24) * np.interp(harmonic_of(24), _CORRECTED, (1.0, 0.0))) @ fourier_basis(24, _CHECKED_SAMPLES).T / _CHECKED_SAMPLES
+    (fourier_basis(_CORRECTED[1]) * np.interp(harmonic_of(_CORRECTED[1]), _CORRECTED, (1.0, 0.0)))
+    @ fourier_basis(_CORRECTED[1], _CHECKED_SAMPLES).T
+    / _CHECKED_SAMPLES
 )
 
 

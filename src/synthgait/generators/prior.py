@@ -62,8 +62,9 @@ class ConditionalGaussian:
         residual, _, _ = _regress(design, latents, fold, even)
         # how long residuals are, where each direction counts in its own unit; its mean belongs to the root
         length = np.log(np.linalg.norm(residual / (residual.std(0) + _FLOOR), axis=1) + _FLOOR)
-        said, spread, _ = _regress(design, (length - length.mean())[:, None], fold, even)
-        expected = length - length.mean() - said[:, 0]
+        length = length - length.mean()
+        untold, spread, _ = _regress(design, length[:, None], fold, even)
+        expected = length - untold[:, 0]
         limits = as_stored(np.percentile(expected, [1, 99]))
         scale = np.exp(np.clip(expected, *limits))
         # once more, so that those who walk alike say more about the mean

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthgait.generators.conditions import distances
+
 #: A category (sex, pathology, side) that differs counts as much as so many standard deviations of a number.
 _CATEGORY = 3.0
 
@@ -36,10 +38,8 @@ class Relatives:
 
     def draw(self, codes: np.ndarray, among: int, rngs: list[np.random.Generator]) -> np.ndarray:
         """(n, D) float32: for each row of codes (n, C) the white vector of one of the ``among`` nearest strides."""
-        weight = np.where(np.arange(codes.shape[1]) < self.numeric, 1.0, _CATEGORY).astype(np.float32)
-        asked, known = codes.astype(np.float32) * weight, self.codes * weight
-        distance = (known**2).sum(1) - 2 * asked @ known.T
-        among = min(among, len(known))
+        distance = distances(codes, self.codes, self.numeric, _CATEGORY)
+        among = min(among, len(self.codes))
         # in the order of their numbers, which does not depend on how a library sorts
         near = np.sort(np.argpartition(distance, among - 1, axis=1)[:, :among], axis=1)
         return self.white[near[np.arange(len(codes)), [int(rng.integers(among)) for rng in rngs]]]

@@ -204,14 +204,13 @@ class StrideRepresentation:
         shape = (SAMPLES_PER_STRIDE, len(self.channels[group]))
         return maps.reshape(-1, *shape), offset.reshape(shape)
 
-    def decode(self, latents: np.ndarray, walker: Walker, groups: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    def decode(self, latents: np.ndarray, walker: Walker) -> dict[str, np.ndarray]:
         """Signals by group (n, 100, C) float32 of latents (n, D) walked by n walkers. Progression starts at
-        pelvis_tx = 0, pelvis_tz has mean 0. ``groups`` (pelvis and ground_reaction among them) are all if None.
+        pelvis_tx = 0, pelvis_tz has mean 0.
         """
         latents32 = np.ascontiguousarray(latents, np.float32)
         signals = {}
-        for group in groups or self._synthesis:
-            maps, offset = self._synthesis[group]
+        for group, (maps, offset) in self._synthesis.items():
             signals[group] = (latents32 @ maps + offset).reshape(len(latents32), SAMPLES_PER_STRIDE, len(self.channels[group]))
         _to_si(signals, self.channels, walker)
         return signals

@@ -14,6 +14,7 @@ import pandas as pd
 from safetensors.numpy import load_file, save_file
 
 from synthgait.generators.base import StrideGenerator
+from synthgait.generators.conditions import distances
 from synthgait.generators.representation import as_stored
 
 
@@ -43,10 +44,7 @@ class NearestSeedGenerator(StrideGenerator):
         self._codes, self._seeds = as_stored(self.space.encode(conditions)), as_stored(latents)
 
     def _latents(self, codes: np.ndarray, rngs: list[np.random.Generator], guidance_scale: float) -> np.ndarray:
-        weight = np.where(np.arange(codes.shape[1]) < self.space.numeric, 1.0, 100.0)
-        asked, known = codes * weight, self._codes * weight
-        distance = (known**2).sum(1) - 2 * asked @ known.T
-        return self._seeds[distance.argmin(1)]
+        return self._seeds[distances(codes, self._codes, self.space.numeric, category=100.0).argmin(1)]
 
     def _store(self, folder: Path) -> None:
         arrays = {"seeds": self._seeds.astype(np.float32), "codes": self._codes.astype(np.float32)}

@@ -70,11 +70,11 @@ def featurise_pose(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, b
     return pose_windows(names, coefficients, period, centre, score, body, flat=len(axes) == 2)
 
 
-def _between_landings(points: Mapping[str, np.ndarray], period: np.ndarray) -> np.ndarray:
+def _between_landings(points: dict[str, np.ndarray], period: np.ndarray) -> np.ndarray:
     """Stride times (N,) from landings where they agree with those of the signal's repetition: a piece of little more
     than a stride shows both its landings, but hardly repeats.
     """
-    found = keypoint_contacts(dict(points), w.WORKING_RATE_HZ)
+    found = keypoint_contacts(points, w.WORKING_RATE_HZ)
     end_s = (len(next(iter(points.values()))) - 1) / w.WORKING_RATE_HZ
     # a filter bends what is near an end
     inside = (found.time_s > _EDGE_S) & (found.time_s < end_s - _EDGE_S)

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synthgait import bundled
+from synthgait import bundled, storage
+from synthgait.conventions import GRAVITY_MPS2
 from synthgait.generators.base import StrideGenerator
-from synthgait.generators.bodies import People, coordinates, lowest_point
-from synthgait.generators.footing import Footing
+from synthgait.generators.bodies import People, coordinates, sole
+from synthgait.generators.footing import CREEP_MPS, Footing
 from synthgait.generators.plausibility import measure
 from synthgait.generators.representation import Walker
 from synthgait.kinematics import body_motion, degree_motion
@@ -61,7 +62,8 @@ def test_sensitivity_is_the_derivative_of_a_points_velocity(model: StrideGenerat
     skeleton, time = People.of(table).skeleton, table["stride_time_s"].to_numpy()
     q, qd = coordinates(skeleton, trials.signals, trials.channels, table["stride_length_m"].to_numpy(), time, 5)
     bodies, degrees = degree_motion(skeleton, q, qd, ["foot_r"])
-    position, velocity = lowest_point(skeleton, "foot_r", bodies["foot_r"])
+    floor = sole(skeleton, "foot_r", bodies["foot_r"])
+    position, velocity = floor.position_m, floor.velocity_mps
     foot = bodies["foot_r"]
     local = np.einsum("ntji,ntj->nti", foot.rotation, np.moveaxis(position, 0, -1) - foot.origin_m)
     assert {"pelvis_tx", "pelvis_tilt", "hip_flexion_r", "ankle_dorsiflexion_r"} <= set(degrees) and "hip_flexion_l" not in degrees
@@ -79,3 +81,17 @@ def test_sensitivity_is_the_derivative_of_a_points_velocity(model: StrideGenerat
         by_rate, by_value = degree.sensitivity(position, velocity)
         assert np.allclose(by_rate * np.ones_like(velocity), (at(q, qd + change) - at(q, qd - change)) / (2 * step), atol=1e-6), name
         assert np.allclose(by_value * np.ones_like(velocity), (at(q + change, qd) - at(q - change, qd)) / (2 * step), atol=1e-5), name
+
+
+def test_loaded_soles_of_simulated_gaits_creep_as_friction_says() -> None:
+    seeds = storage.read(bundled.seed_dataset(), rows=np.arange(0, 1500, 50)).certified()
+    people = People.of(seeds.table)
+    length, time = (seeds.table[name].to_numpy() for name in ("stride_length_m", "stride_time_s"))
+    q, qd = coordinates(people.skeleton, seeds.signals, seeds.channels, length, time, 2)
+    floor = sole(people.skeleton, "foot_r", body_motion(people.skeleton, q, qd, bodies=["foot_r"])["foot_r"])
+    force = np.stack([seeds.channel(f"ground_reaction_{axis}_r")[:, ::2] for axis in "xyz"])
+    loaded = force[1] > 0.7 * people.mass_kg[:, None] * GRAVITY_MPS2
+    expected = -CREEP_MPS * force[[0, 2]] / np.where(loaded, force[1], 1.0)
+    speed = floor.velocity_mps[[0, 2]]
+    assert np.sqrt(np.mean((speed - expected)[:, loaded] ** 2)) < 0.5 * np.sqrt(np.mean(speed[:, loaded] ** 2)) < 0.01
+    assert (floor.depth_m[force[1] == 0] < 0.01).all() and (floor.depth_m[loaded] > 0).all()

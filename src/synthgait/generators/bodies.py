@@ -75,20 +75,38 @@ def coordinates(
     return values[:, ::step], rates
 
 
-def lowest_point(skeleton: Skeleton, foot: str, motion: BodyMotion) -> tuple[np.ndarray, np.ndarray]:
-    """Position and velocity (3, n, t) of the lowest point of a foot's sole, as a point of the foot."""
+@dataclass(frozen=True)
+class Sole:
+    """A foot's sole and the floor.
+
+    Args:
+        depth_m: (n, t) depth of its lowest point under the floor, negative in the air.
+        position_m, velocity_mps: (3, n, t) of the point of the foot through which the floor acts.
+    """
+
+    depth_m: np.ndarray
+    position_m: np.ndarray
+    velocity_mps: np.ndarray
+
+
+def sole(skeleton: Skeleton, foot: str, motion: BodyMotion) -> Sole:
+    """Where the floor acts on a foot: the mean of its contact spheres' points of action, half-way down to which each has sunk
+    in, by what Hertz's law says that each carries (OpenSim's ``SmoothSphereHalfSpaceForce``); of a foot in the air, its
+    lowest point. Short of sliding, friction is proportional to speed, so that of the whole foot is that of this point.
+    """
     assert motion.velocity_mps is not None and motion.angular_velocity_radps is not None
     rotation = np.moveaxis(motion.rotation, (-2, -1), (0, 1))
     origin, velocity, spin = (np.moveaxis(a, -1, 0) for a in (motion.origin_m, motion.velocity_mps, motion.angular_velocity_radps))
-    arms = []
-    for body, location, radius in skeleton.contacts.values():
-        if body == foot:
-            arm = np.einsum("ijnt,nj->int", rotation, location)
-            arm[1] -= radius[:, None]
-            arms.append(arm)
-    stacked = np.stack(arms)
-    arm = np.take_along_axis(stacked, stacked[:, 1].argmin(0)[None, None], 0)[0]
-    return origin + arm, velocity + np.cross(spin, arm, axis=0)
+    spheres = [(location, radius) for body, location, radius in skeleton.contacts.values() if body == foot]
+    arms = np.stack([np.einsum("ijnt,nj->int", rotation, location) for location, _ in spheres])
+    radii = np.stack([radius for _, radius in spheres])[:, :, None]
+    depths = radii - origin[1] - arms[:, 1]
+    sunk = np.maximum(depths, 0.0)
+    arms[:, 1] += sunk / 2 - radii
+    share = np.sqrt(radii) * sunk**1.5
+    share = np.where((depths == depths.max(0)) & (share <= 0), 1e-12, share)
+    arm = np.einsum("snt,sint->int", share / share.sum(0), arms)
+    return Sole(depths.max(0), origin + arm, velocity + np.cross(spin, arm, axis=0))
 
 
 def _vectors(parts: tuple[object, ...], n: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 In: white vectors of drawn strides, the Gaussian they belong to, and the walkers. Out: white vectors whose soles slide less.
 
 A sampled stride is right in every curve but not in their sum: two degrees too much at a hip move a foot by three
-centimetres. The velocity of the sole's lowest point is a smooth function of the latent stride, so one
+centimetres. The velocity of the sole where the floor acts is a smooth function of the latent stride, so one
 Gauss-Newton step finds the change of least size *in the white vector* (the most probable one) that brings it to
 what friction lets it creep wherever a foot is loaded: the stride conditioned on its feet holding, as in the extended Kalman filter. Speed
 and stride length stay what was asked for; every channel moves with the others as the seed gaits say.
@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from synthgait.anthropometry import FRICTION
 from synthgait.conventions import PELVIS_COORDINATES, SAMPLES_PER_STRIDE, SIDES
-from synthgait.generators.bodies import lowest_point
+from synthgait.generators.bodies import sole
 from synthgait.generators.representation import MOTION_HARMONICS, StrideRepresentation, Walker, derivative_matrix
 from synthgait.kinematics import DegreeMotion, Skeleton, degree_motion
 
@@ -27,13 +28,16 @@ _STEP = 5
 _ITERATIONS = 2
 #: Directions of the white vector that are moved, of those that move the body most.
 _DIRECTIONS = 64
-#: Speed of a sole under body weight, in m/s, that counts as much as one standard deviation of the white vector; more
-#: under less load. A tenth of it tells strides from simulated ones (classifier two-sample accuracy 0.7 instead of 0.61).
-_TOLERANCE_MPS = 0.2
+#: Speed of a sole, in m/s, that counts as much as one standard deviation of the white vector.
+_TOLERANCE_MPS = 0.1
+#: Share of body weight from which a foot is held in full; a sole that lands or lifts off slides even in simulation.
+_HELD_BW = 0.7
 #: Speed in m/s that a sole creeps forward and to the right per horizontal force, as a share of the vertical one,
-#: backward and to the left: smooth friction lets even simulated soles creep (straight lines through the seed gaits'
-#: soles that carry at least 0.3 body weights, r 0.9 and 0.5).
-_CREEP_MPS = (0.22, 0.12)
+#: backward and to the left: the friction of the seed gaits' soles, short of sliding.
+CREEP_MPS = FRICTION["transition_velocity_mps"] / (
+    FRICTION["dynamic_friction"] + FRICTION["viscous_friction"] * FRICTION["transition_velocity_mps"]
+)
+_GRIP = FRICTION["dynamic_friction"]
 _MOTION = ("pelvis", "joint_angles")
 
 
@@ -82,14 +86,16 @@ class Footing:
         bodies, degrees = degree_motion(skeleton, q[..., order], qd[..., order], [f"foot_{side}" for side in SIDES], np.float32)
         slopes, slips = [], []
         for number, side in enumerate(SIDES):
-            position, velocity = lowest_point(skeleton, f"foot_{side}", bodies[f"foot_{side}"])
-            up, *along = np.moveaxis(forces[..., 3 * number : 3 * number + 3], 2, 0)
-            weight = np.clip(up, 0.0, 1.0) / _TOLERANCE_MPS
+            floor = sole(skeleton, f"foot_{side}", bodies[f"foot_{side}"])
+            up, along = forces[..., 3 * number], np.moveaxis(forces[..., 3 * number + 1 : 3 * number + 3], 2, 0)
+            held = np.clip(along / np.maximum(up, 0.05), -_GRIP, _GRIP)
+            # a sole whose grip is used up slides, at any speed
+            grip = 1 - np.minimum(np.hypot(*held) / _GRIP, 1.0) ** 4
+            weight = np.clip(up / _HELD_BW, 0.0, 1.0) ** 2 * grip / _TOLERANCE_MPS
             other = "_l" if side == "r" else "_r"
             chain = [name for name in degrees if not name.endswith(other)]
-            slopes.append(self._slope(chain, degrees, position, velocity, weight * scale[:, None], walker, stride_time_s))
-            creep = np.stack([-k * np.clip(f / np.maximum(up, 0.05), -0.5, 0.5) for k, f in zip(_CREEP_MPS, along, strict=True)])
-            slips.append(np.moveaxis((velocity[[0, 2]] - creep) * weight, 0, -1).reshape(len(latents), -1))
+            slopes.append(self._slope(chain, degrees, floor.position_m, floor.velocity_mps, weight * scale[:, None], walker, stride_time_s))
+            slips.append(np.moveaxis((floor.velocity_mps[[0, 2]] + CREEP_MPS * held) * weight, 0, -1).reshape(len(latents), -1))
         slope = torch.from_numpy(np.concatenate(slopes, 1))
         slip = torch.from_numpy(np.concatenate(slips, 1).astype(np.float32))
         factor = torch.linalg.cholesky(slope.mT @ slope + torch.eye(slope.shape[2]))

@@ -22,7 +22,7 @@ import pandas as pd
 
 from synthgait.conventions import FREE_MOMENT, GRAVITY_MPS2, SAMPLES_PER_STRIDE, SIDES
 from synthgait.gait import lean_rad, spatiotemporal
-from synthgait.generators.bodies import People, coordinates, lowest_point
+from synthgait.generators.bodies import People, coordinates, sole
 from synthgait.generators.representation import LOADED_BW, MOTION_HARMONICS, derivative_matrix, fourier_basis, harmonic_of
 from synthgait.kinematics import BodyMotion, body_motion
 from synthgait.trials import Trials
@@ -49,7 +49,7 @@ class Limits:
         joint_margin_rad: how far an angle may leave the joint's range.
         mean_vertical_bw: how far the mean vertical force over the stride may be from body weight.
         penetration_m: how much deeper a sole may be than any seed gait's under the same load.
-        foot_skate_mps: mean horizontal speed of the sole's lowest point while loaded.
+        foot_skate_mps: mean horizontal speed of the sole where the floor acts on it (``bodies.sole``), while loaded.
         residual_force_bw, residual_moment_nmkg: root mean square over the stride.
         repaired_force_bw: largest force residual that may be repaired.
         sole_depth_leg: deepest the seed's soles go, in leg lengths, per load bin; see ``sole_envelope``.
@@ -105,7 +105,7 @@ def sole_envelope(strides: Trials) -> tuple[float, ...]:
     the strides' own maxima): a soft sole sinks in, by how much the simulation says.
     """
     check = _Check(strides)
-    depth = np.stack([check.soles[side].depth for side in SIDES], 2) / check.leg_length_m[:, None, None]
+    depth = np.stack([check.soles[side].depth_m for side in SIDES], 2) / check.leg_length_m[:, None, None]
     load = np.stack([check.load(side) for side in SIDES], 2)
     envelope = []
     for low, high in pairwise(_LOAD_EDGES_BW):
@@ -145,14 +145,6 @@ class _Wrench:
     moment: np.ndarray
 
 
-@dataclass(frozen=True)
-class _Sole:
-    """Lowest contact point of one foot: depth under the floor (n, t) and horizontal speed (n, t)."""
-
-    depth: np.ndarray
-    speed: np.ndarray
-
-
 class _Check:
     """Motion of all segments of n strides, computed once."""
 
@@ -167,7 +159,7 @@ class _Check:
         q, qd = coordinates(self.people.skeleton, strides.signals, strides.channels, self.stride_length_m, self.stride_time_s, _STEP)
         self.q = q
         self.moving = body_motion(self.people.skeleton, q, qd, precision=np.float32)
-        self.soles = {side: self._sole(side) for side in SIDES}
+        self.soles = {side: sole(self.people.skeleton, f"foot_{side}", self.moving[f"foot_{side}"]) for side in SIDES}
         #: a point on the floor that goes forward evenly with the body: about it all moments repeat every stride
         self.base = np.zeros((3, len(q), _CHECKED_SAMPLES))
         self.base[0] = self.stride_length_m[:, None] * np.arange(_CHECKED_SAMPLES) / _CHECKED_SAMPLES
@@ -182,10 +174,6 @@ class _Check:
         columns = [names.index(f"ground_reaction_{axis}_{side}") for axis in "xyz"]
         return np.moveaxis(self.strides.signals["ground_reaction"][:, ::_STEP, columns], 2, 0).astype(float)
 
-    def _sole(self, side: str) -> _Sole:
-        position, velocity = lowest_point(self.people.skeleton, f"foot_{side}", self.moving[f"foot_{side}"])
-        return _Sole(-position[1], np.hypot(velocity[0], velocity[2]))
-
     def measure(self, limits: Limits) -> pd.DataFrame:
         out: dict[str, np.ndarray] = {"joint_excess_rad": self._joint_excess()}
         loads = {side: self.load(side) for side in SIDES}
@@ -194,7 +182,7 @@ class _Check:
         slip, count = np.zeros(len(self.q)), np.full(len(self.q), 1e-9)
         for side in SIDES:
             loaded = loads[side] > 0.1  # while a tenth of body weight can hold a foot still
-            slip = slip + (self.soles[side].speed * loaded).sum(1)
+            slip = slip + (np.hypot(*self.soles[side].velocity_mps[[0, 2]]) * loaded).sum(1)
             count = count + loaded.sum(1)
         out["foot_skate_mps"] = slip / count
         out["residual_force_bw"], out["residual_moment_nmkg"] = self.size(self.imbalance())
@@ -215,7 +203,7 @@ class _Check:
         # a sole may still be pressed in just before and after it carries anything: the bins beside count
         bin_of = np.digitize(np.maximum.reduce([np.roll(load, s, 1) for s in (-1, 0, 1)]), _LOAD_EDGES_BW[1:-1])
         allowed = np.asarray(limits.sole_depth_leg)[bin_of] * self.leg_length_m[:, None]
-        return np.maximum((self.soles[side].depth - allowed).max(1), 0.0)
+        return np.maximum((self.soles[side].depth_m - allowed).max(1), 0.0)
 
     def _inertial(self) -> _Wrench:
         """Force (3, n, t) and moment about the base that motion and gravity want from the ground."""

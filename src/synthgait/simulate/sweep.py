@@ -187,12 +187,12 @@ def _claim(study: Study, out: Path) -> None:
     elif (out / "units").exists():
         raise InputError(f"{out} has units but no config.sha256; give another folder or remove it")
     out.mkdir(parents=True, exist_ok=True)
+    _write_atomically(out / "config.json", study.resolved().encode())
+    _write_atomically(mark, (study.config_sha256 + "\n").encode())
     for name in ("units", "solutions"):
         (out / name).mkdir(exist_ok=True)
         for leftover in (out / name).glob("*.partial"):
             leftover.unlink()
-    _write_atomically(out / "config.json", study.resolved().encode())
-    _write_atomically(mark, (study.config_sha256 + "\n").encode())
 
 
 def _settled(plan: list[PlannedTrial], out: Path) -> dict[str, bool]:

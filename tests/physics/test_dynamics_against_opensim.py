@@ -182,25 +182,6 @@ def test_every_spheres_force_and_point_agree(both):
     assert worst(moments, theirs["contact_moment"]) < TOLERANCE
 
 
-def _rounded(ratios: np.ndarray) -> np.ndarray:
-    import casadi as ca
-
-    from synthgait.simulate import dynamics
-
-    ratio = ca.SX.sym("ratio")
-    return np.array(ca.Function("rounded", [ratio], [dynamics._at_most_one(ratio)])(ratios[None])).ravel()
-
-
-def test_frictions_kink_is_rounded_and_nothing_else():
-    """The one equation that is not OpenSim's: half a percent less grip where a sole begins to slide."""
-    ratios = np.linspace(0.0, 3.0, 3001)
-    rounded = in_casadi(_rounded, ratios)
-    near = np.abs(ratios - 1) < 0.02
-    assert np.abs(rounded - np.minimum(ratios, 1))[~near].max() < 1e-12
-    gap = (np.minimum(ratios, 1) - rounded)[near]
-    assert gap.min() >= 0 and gap.max() == pytest.approx(0.005, rel=1e-6)
-
-
 def test_people_differ(both):
     """The one-sided body and the varus knee reach both sides: the comparison is of different models."""
     left = [m.max_isometric_force_n for m in body("stroke").muscles if m.name.endswith("_l")]

@@ -1,8 +1,7 @@
 """The plain body description as differentiable CasADi expressions.
 
 In: a ``MusculoskeletalModel`` whose numbers become symbols. Out: symbolic equations of motion,
-muscle, contact and passive forces that equal OpenSim's (the physics tests hold them to 1e-6), but for
-half a percent of friction just where a sole begins to slide (``_at_most_one``).
+muscle, contact and passive forces that equal OpenSim's (the physics tests hold them to 1e-6).
 
 The equations of motion are a recursive Newton-Euler over the joint tree, one degree of freedom at a
 time in local coordinates (Featherstone, Rigid Body Dynamics Algorithms, 2008, ch. 5, written for
@@ -33,8 +32,6 @@ _ACTIVATION_SMOOTHING = 0.1
 _CONTACT_FORCE_CONSTANT = 1e-5
 _HERTZ_SMOOTHING = 300.0
 _HUNT_CROSSLEY_SMOOTHING = 50.0
-# Half the width, in slip over transition velocity, of the rounding of the kink that OpenSim's friction law has.
-_KINK = 0.02
 
 
 def symbolic(template: MusculoskeletalModel) -> tuple[MusculoskeletalModel, SX, tuple[str, ...]]:
@@ -246,18 +243,9 @@ def contact_force(contact: Contact, motion: Kinematics) -> tuple[SX, SX, SX]:
     slip = ca.sqrt(along_x**2 + along_z**2 + _CONTACT_FORCE_CONSTANT)
     ratio = slip / contact.transition_velocity_mps
     static, dynamic = contact.static_friction, contact.dynamic_friction
-    friction = normal * (_at_most_one(ratio) * (dynamic + 2 * (static - dynamic) / (1 + ratio**2)) + contact.viscous_friction * slip)
+    friction = normal * (ca.fmin(ratio, 1) * (dynamic + 2 * (static - dynamic) / (1 + ratio**2)) + contact.viscous_friction * slip)
     force = ca.vertcat(-friction * along_x / slip, normal, -friction * along_z / slip)
     return force, frame.origin + ca.mtimes(frame.rotation, lever), lever
-
-
-def _at_most_one(ratio: SX) -> SX:
-    """min(ratio, 1) with its kink rounded over ``_KINK`` on both sides: at most a quarter of that below it, and equal outside.
-
-    Newton steps circle about a kink, where walks like to land; rounded, one in fifteen more converges.
-    """
-    inside = ca.fmax(ca.fmin(ratio - 1, _KINK), -_KINK)
-    return 1 - (inside - _KINK) ** 2 / (4 * _KINK) + ca.fmin(ratio - 1 + _KINK, 0)
 
 
 def path_length(muscle: Muscle, q: SX, index: dict[str, int]) -> SX:

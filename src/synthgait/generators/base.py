@@ -40,7 +40,7 @@ from synthgait.trials import Trials
 #: Version of the folder that ``save`` writes.
 GENERATOR_FORMAT = "2"
 #: Strides that are always computed together.
-BLOCK = 512
+BLOCK = 1024
 #: Resolution of generated signals, powers of two in the group's unit and far under a stride's accuracy:
 #: 15 microradians, 15 micrometres, 0.06 N, 0.1 mm, 4 mN m, 0.001 of activation. What lies under it would be
 #: noise that costs half of the file and of the time to write it.

@@ -98,8 +98,8 @@ def sole(skeleton: Skeleton, foot: str, motion: BodyMotion) -> Sole:
     rotation = np.moveaxis(motion.rotation, (-2, -1), (0, 1))
     origin, velocity, spin = (np.moveaxis(a, -1, 0) for a in (motion.origin_m, motion.velocity_mps, motion.angular_velocity_radps))
     spheres = [(location, radius) for body, location, radius in skeleton.contacts.values() if body == foot]
-    arms = np.stack([np.einsum("ijnt,nj->int", rotation, location) for location, _ in spheres])
-    radii = np.stack([radius for _, radius in spheres])[:, :, None]
+    locations, radii = (np.stack(parts).astype(rotation.dtype) for parts in zip(*spheres, strict=True))
+    arms, radii = np.einsum("ijnt,snj->sint", rotation, locations), radii[:, :, None]
     depths = radii - origin[1] - arms[:, 1]
     sunk = np.maximum(depths, 0.0)
     arms[:, 1] += sunk / 2 - radii

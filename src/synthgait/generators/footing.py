@@ -29,7 +29,7 @@ _ITERATIONS = 2
 #: Directions of the white vector that are moved, of those that move the body most.
 _DIRECTIONS = 64
 #: Speed of a sole, in m/s, that counts as much as one standard deviation of the white vector.
-_TOLERANCE_MPS = 0.1
+_TOLERANCE_MPS = 0.07
 #: Share of body weight from which a foot is held in full; a sole that lands or lifts off slides even in simulation.
 _HELD_BW = 0.7
 #: Speed in m/s that a sole creeps forward and to the right per horizontal force, as a share of the vertical one,

@@ -30,7 +30,7 @@ from synthgait.generators.conditions import Value
 from synthgait.simulate.workers import one_thread_for_children
 
 #: Strides per shard: about 0.25 GB with all groups, and a whole number of blocks.
-SHARD_STRIDES = 40 * BLOCK
+SHARD_STRIDES = 20 * BLOCK
 
 
 @dataclass(frozen=True)

@@ -94,4 +94,5 @@ def test_loaded_soles_of_simulated_gaits_creep_as_friction_says() -> None:
     expected = -CREEP_MPS * force[[0, 2]] / np.where(loaded, force[1], 1.0)
     speed = floor.velocity_mps[[0, 2]]
     assert np.sqrt(np.mean((speed - expected)[:, loaded] ** 2)) < 0.5 * np.sqrt(np.mean(speed[:, loaded] ** 2)) < 0.01
-    assert (floor.depth_m[force[1] == 0] < 0.01).all() and (floor.depth_m[loaded] > 0).all()
+    light = force[1] < 0.02 * people.mass_kg[:, None] * GRAVITY_MPS2
+    assert np.median(floor.depth_m[light]) < 0 < floor.depth_m[loaded].min()

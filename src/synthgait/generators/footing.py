@@ -28,7 +28,8 @@ _STEP = 5
 _ITERATIONS = 2
 #: Directions of the white vector that are moved, of those that move the body most.
 _DIRECTIONS = 64
-#: Speed of a sole, in m/s, that counts as much as one standard deviation of the white vector.
+#: Speed of a sole, in m/s, that counts as much as one standard deviation of the white vector. At less, feet hold little better
+#: and a classifier tells strides from simulated ones more often (two-sample accuracy 0.58, at half of it 0.61).
 _TOLERANCE_MPS = 0.07
 #: Share of body weight from which a foot is held in full; a sole that lands or lifts off slides even in simulation.
 _HELD_BW = 0.7

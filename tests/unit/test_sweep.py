@@ -135,6 +135,18 @@ def test_killed_ten_times_and_resumed_it_gives_the_same_bytes(undisturbed: Path,
     same_bytes(packed, undisturbed)
 
 
+def test_a_run_stopped_while_it_states_its_study_goes_on(
+    undisturbed: Path, study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(path: Path, block: bytes) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(sweep, "_write_atomically", stopped)
+        sweep.run(study, tmp_path / "run", progress=False, steps=STEPS)
+    same_bytes(sweep.run(study, tmp_path / "run", progress=False, steps=STEPS), undisturbed)
+
+
 def test_a_running_scheduler_is_used_and_a_killed_dask_worker_loses_nothing(undisturbed: Path, study: Study, tmp_path: Path) -> None:
     import dask
     from distributed import Client, LocalCluster

@@ -101,12 +101,12 @@ def sole(skeleton: Skeleton, foot: str, motion: BodyMotion) -> Sole:
     locations, radii = (np.stack(parts).astype(rotation.dtype) for parts in zip(*spheres, strict=True))
     arms, radii = np.einsum("ijnt,snj->sint", rotation, locations), radii[:, :, None]
     depths = radii - origin[1] - arms[:, 1]
-    sunk = np.maximum(depths, 0.0)
+    depth, sunk = depths.max(0), np.maximum(depths, 0.0)
     arms[:, 1] += sunk / 2 - radii
     share = np.sqrt(radii) * sunk**1.5
-    share = np.where((depths == depths.max(0)) & (share <= 0), 1e-12, share)
+    share = np.where((depths == depth) & (share <= 0), 1e-12, share)
     arm = np.einsum("snt,sint->int", share / share.sum(0), arms)
-    return Sole(depths.max(0), origin + arm, velocity + np.cross(spin, arm, axis=0))
+    return Sole(depth, origin + arm, velocity + np.cross(spin, arm, axis=0))
 
 
 def _vectors(parts: tuple[object, ...], n: int) -> np.ndarray:

@@ -187,6 +187,7 @@ def _claim(study: Study, out: Path) -> None:
     elif (out / "units").exists():
         raise InputError(f"{out} has units but no config.sha256; give another folder or remove it")
     out.mkdir(parents=True, exist_ok=True)
+    # before the folders: killed between, the run can still go on
     _write_atomically(out / "config.json", study.resolved().encode())
     _write_atomically(mark, (study.config_sha256 + "\n").encode())
     for name in ("units", "solutions"):

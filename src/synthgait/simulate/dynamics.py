@@ -31,6 +31,7 @@ _ACTIVATION_SMOOTHING = 0.1
 # SmoothSphereHalfSpaceForce defaults of OpenSim 4.6.
 _CONTACT_FORCE_CONSTANT = 1e-5
 _HERTZ_SMOOTHING = 300.0
+_TINY = 1e-12  # nothing beside any width that friction is rounded over
 _HUNT_CROSSLEY_SMOOTHING = 50.0
 
 
@@ -220,8 +221,13 @@ def inverse_dynamics(model: MusculoskeletalModel, motion: Kinematics, wrenches: 
     return ca.vertcat(*tau)
 
 
-def contact_force(contact: Contact, motion: Kinematics) -> tuple[SX, SX, SX]:
+def contact_force(contact: Contact, motion: Kinematics, rounding: SX | float = 0.0) -> tuple[SX, SX, SX]:
     """SmoothSphereHalfSpaceForce on a sphere over the floor y = 0 (PHYSICS.md; Serrancoli et al. 2019).
+
+    Args:
+        rounding: half-width, as a share of the transition velocity, over which the kink where friction
+            begins to slide is rounded by a parabola; 0 is OpenSim's law, and a quarter of it is the most
+            that friction changes.
 
     Returns:
         force in N and point of application in m, both (3, 1) in world axes, and the lever of that
@@ -243,7 +249,8 @@ def contact_force(contact: Contact, motion: Kinematics) -> tuple[SX, SX, SX]:
     slip = ca.sqrt(along_x**2 + along_z**2 + _CONTACT_FORCE_CONSTANT)
     ratio = slip / contact.transition_velocity_mps
     static, dynamic = contact.static_friction, contact.dynamic_friction
-    friction = normal * (ca.fmin(ratio, 1) * (dynamic + 2 * (static - dynamic) / (1 + ratio**2)) + contact.viscous_friction * slip)
+    held = ca.fmin(ratio, 1) - ca.fmax(rounding - ca.fabs(ratio - 1), 0) ** 2 / (4 * rounding + _TINY)
+    friction = normal * (held * (dynamic + 2 * (static - dynamic) / (1 + ratio**2)) + contact.viscous_friction * slip)
     force = ca.vertcat(-friction * along_x / slip, normal, -friction * along_z / slip)
     return force, frame.origin + ca.mtimes(frame.rotation, lever), lever
 

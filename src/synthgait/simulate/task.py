@@ -20,14 +20,15 @@ COST_SHARES = {
     "acceleration": 0.05,
     "lumbar": 1.0,
     "tracking": 240.0,
-    "ground": 30.0,
+    "ground": 40.0,
     "activity": 240.0,
     "rise": 450.0,
+    "stride_time": 60.0,
     "trunk": 300.0,
 }
 #: Forward, up, right and heel: how firmly the ground reaction is pulled. Sideways force is all friction of
 #: feet that stand still, which a firm pull makes hard to solve.
-GROUND_SHARES = (4.0, 1.0, 5.0, 1.0)
+GROUND_SHARES = (4.0, 1.5, 6.0, 1.0)
 
 
 @dataclass(frozen=True)

@@ -80,3 +80,39 @@ def test_exact_derivatives_are_the_finite_differences(plane: bool, symmetric: bo
         exact, difference = map(np.atleast_1d, found[name])
         assert np.abs(exact).max() > 0.0
         assert np.abs(exact - difference).max() < 1e-6 * np.abs(difference).max(), name
+
+
+def _friction(half_width: float, slip_mps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the first contact of a body that slides forwards: friction over vertical force, its first and second
+    derivative by the sliding velocity, (N,) each."""
+    import casadi as ca
+
+    from synthgait.simulate import dynamics
+
+    model = build_model(Subject("adult"))
+    sliding = ca.SX.sym("sliding")
+    q, v = ca.SX.zeros(len(model.coordinates)), ca.SX.zeros(len(model.coordinates))
+    q[model.coordinates.index("pelvis_ty")] = 0.9
+    v[model.coordinates.index("pelvis_tx")] = sliding
+    motion = dynamics.kinematics(model, q, v, ca.SX.zeros(q.numel()), ca.SX([0.0, -9.8, 0.0]))
+    force, _, _ = dynamics.contact_force(model.contacts[0], motion, half_width)
+    share = -force[0] / force[1]
+    first = ca.gradient(share, sliding)
+    values = ca.Function("friction", [sliding], [share, first, ca.gradient(first, sliding)]).map(len(slip_mps))(slip_mps[None])
+    return tuple(np.array(row).ravel() for row in values)
+
+
+def test_frictions_kink_is_rounded_and_nothing_else() -> None:
+    contact = build_model(Subject("adult")).contacts[0]
+    transition = contact.transition_velocity_mps
+    slip = transition * np.linspace(0.8, 1.2, 201)
+    sharp, sharp_slope, _ = in_casadi(_friction, 0.0, slip)
+    for half_width in (0.05, 0.002):
+        round_, slope, bend = in_casadi(_friction, half_width, slip)
+        near = np.abs(np.hypot(slip, np.sqrt(1e-5)) / transition - 1) < half_width
+        assert round_[~near] == pytest.approx(sharp[~near], rel=1e-12)
+        assert (round_ <= sharp + 1e-15).all()
+        assert (sharp - round_).max() <= 0.25 * half_width * (contact.static_friction + 1e-9)
+    round_, slope, bend = in_casadi(_friction, 0.05, slip)
+    assert np.abs(np.diff(sharp_slope)).max() > 0.9 * contact.dynamic_friction / transition
+    assert np.abs(np.diff(slope)).max() < 0.1 * contact.dynamic_friction / transition and np.isfinite(bend).all()

@@ -104,8 +104,8 @@ def solve_walking(
 
     Args:
         model: the body; both sides equal when ``task.symmetric``.
-        guess: a neighbour's solution for a body of the same structure; None starts from the bundled
-            walk of a generic adult.
+        guess: a neighbour's solution for a body of the same structure; the bundled walk of a generic adult is
+            tried too where it leads nowhere, and first where there is none.
         cold: start from textbook curves instead, as the first walk ever did.
         options: IPOPT options that replace the defaults.
 
@@ -122,19 +122,22 @@ def solve_walking(
     phases = problem.fraction * np.arange(intervals) / intervals
     reference = _reference(model, task, phases)
     p = np.concatenate([list(parameters(model).values()), _task_values(model, task), reference.T.ravel()])
-    guess = guess or (None if cold else bundled_walk(model))
-    warm = guess is not None
-    if guess is None:
-        nodes, stride_time = _textbook_guess(problem, p, reference, model, task)
-    else:
-        nodes, stride_time = _from_solution(problem, p, guess, model, task)
+    own = None if cold else bundled_walk(model)
+    guess, other = (own, None) if guess is None else (guess, own)
     lower, upper = _bounds(model, layout, intervals)
     low_time, high_time = stride_time_bounds_s(model, task)
     low_g, high_g = _constraint_bounds(problem, task, model)
     bounds = {"lbx": np.append(lower.ravel(), low_time), "ubx": np.append(upper.ravel(), high_time), "lbg": low_g, "ubg": high_g}
-    how = "near" if warm else "cold"
+    how = "cold" if guess is None else "near"
     solver = _solver(structure, intervals, task.symmetric, how, tuple(sorted((options or {}).items())))
     iterations, why = 0, ""
+
+    def start_from(guess: WalkingSolution | None) -> np.ndarray:
+        if guess is None:
+            nodes, stride_time = _textbook_guess(problem, p, reference, model, task)
+        else:
+            nodes, stride_time = _from_solution(problem, p, guess, model, task)
+        return np.append((nodes / layout.scale).ravel(), stride_time)
 
     def attempt(start: Any, parameters: np.ndarray) -> Any:
         nonlocal iterations, why
@@ -144,11 +147,15 @@ def solve_walking(
         why = "" if stats["success"] and stats["return_status"] == "Solve_Succeeded" else stats["return_status"]
         return result
 
-    start = np.append((nodes / layout.scale).ravel(), stride_time)
+    start = start_from(guess)
     result = attempt(start, p)
-    if why and warm:
+    if why and other is not None:
+        result = attempt(start_from(other), p)
+    if why and guess is not None:
         for slower, half_width in _FLOORS:
             result = attempt(start, _on_floor(p, problem.parameter_names, slower, half_width))
+            if why:
+                break
             start = result["x"]
     x = np.array(result["x"]).ravel()
     nodes = x[:-1].reshape(intervals, layout.size) * layout.scale

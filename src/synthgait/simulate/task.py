@@ -42,7 +42,7 @@ class WalkingTask:
         intervals: mesh intervals of the half stride (twice as many for a whole one).
         excitation_weight, activation_weight, acceleration_weight, lumbar_weight, tracking_weight,
         trunk_weight: weights of the cost terms (see ``simulate.problem``); tracking_weight pulls
-            towards normative joint angles and 0 is purely predictive.
+            towards normative curves and stride time and 0 is purely predictive.
         trunk_lean_rad: forward lean that the trunk is held to, from the model's zero pose, in which the
             trunk's mass lies 7 cm behind the hips (0.14 rad puts it over them).
         slope: ground inclination as rise over run.

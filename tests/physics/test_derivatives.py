@@ -106,13 +106,14 @@ def test_frictions_kink_is_rounded_and_nothing_else() -> None:
     contact = build_model(Subject("adult")).contacts[0]
     transition = contact.transition_velocity_mps
     slip = transition * np.linspace(0.8, 1.2, 201)
-    sharp, sharp_slope, _ = in_casadi(_friction, 0.0, slip)
-    for half_width in (0.05, 0.002):
-        round_, slope, bend = in_casadi(_friction, half_width, slip)
+    curves = {half_width: in_casadi(_friction, half_width, slip) for half_width in (0.0, 0.002, 0.05)}
+    sharp, sharp_slope, _ = curves[0.0]
+    for half_width in (0.002, 0.05):
+        round_ = curves[half_width][0]
         near = np.abs(np.hypot(slip, np.sqrt(1e-5)) / transition - 1) < half_width
         assert round_[~near] == pytest.approx(sharp[~near], rel=1e-12)
         assert (round_ <= sharp + 1e-15).all()
         assert (sharp - round_).max() <= 0.25 * half_width * (contact.static_friction + 1e-9)
-    round_, slope, bend = in_casadi(_friction, 0.05, slip)
+    _, slope, bend = curves[0.05]
     assert np.abs(np.diff(sharp_slope)).max() > 0.9 * contact.dynamic_friction / transition
     assert np.abs(np.diff(slope)).max() < 0.1 * contact.dynamic_friction / transition and np.isfinite(bend).all()

@@ -31,8 +31,9 @@ _ACTIVATION_SMOOTHING = 0.1
 # SmoothSphereHalfSpaceForce defaults of OpenSim 4.6.
 _CONTACT_FORCE_CONSTANT = 1e-5
 _HERTZ_SMOOTHING = 300.0
-_TINY = 1e-12  # nothing beside any width that friction is rounded over
 _HUNT_CROSSLEY_SMOOTHING = 50.0
+# Nothing beside any width that friction is rounded over.
+_TINY = 1e-12
 
 
 def symbolic(template: MusculoskeletalModel) -> tuple[MusculoskeletalModel, SX, tuple[str, ...]]:

@@ -122,8 +122,9 @@ def solve_walking(
     phases = problem.fraction * np.arange(intervals) / intervals
     reference = _reference(model, task, phases)
     p = np.concatenate([list(parameters(model).values()), _task_values(task), reference.T.ravel()])
-    own = None if cold else bundled_walk(model)
-    guess, other = (own, None) if guess is None else (guess, own)
+    neighbours = guess is not None
+    if guess is None and not cold:
+        guess = bundled_walk(model)
     lower, upper = _bounds(model, layout, intervals)
     low_time, high_time = stride_time_bounds_s(model, task)
     low_g, high_g = _constraint_bounds(problem, task, model)
@@ -132,11 +133,11 @@ def solve_walking(
     solver = _solver(structure, intervals, task.symmetric, how, tuple(sorted((options or {}).items())))
     iterations, why = 0, ""
 
-    def start_from(guess: WalkingSolution | None) -> np.ndarray:
-        if guess is None:
+    def start_from(walk: WalkingSolution | None) -> np.ndarray:
+        if walk is None:
             nodes, stride_time = _textbook_guess(problem, p, reference, model, task)
         else:
-            nodes, stride_time = _from_solution(problem, p, guess, model, task)
+            nodes, stride_time = _from_solution(problem, p, walk, model, task)
         return np.append((nodes / layout.scale).ravel(), stride_time)
 
     def attempt(start: Any, parameters: np.ndarray) -> Any:
@@ -149,7 +150,7 @@ def solve_walking(
 
     start = start_from(guess)
     result = attempt(start, p)
-    if why and other is not None:
+    if why and neighbours and not cold and (other := bundled_walk(model)) is not None:
         result = attempt(start_from(other), p)
     if why and guess is not None:
         for slower, half_width in _FLOORS:

@@ -1,7 +1,7 @@
 """Trends that the field knows, on solved gaits, each with its source.
 
 Two kinds. **From the body alone**: no habits (``WalkingTask.habits`` empty), the same task for both walkers, and a
-weak pull to healthy textbook curves (``LOOSE``): what differs follows from muscles and size. **With
+weak pull to healthy textbook curves and stride time (``LOOSE``): what differs follows from muscles and size. **With
 the table's habits**: the walker is pulled to curves that the pathology's table has changed, so that the trend was
 put in; those tests show that it survives the physics, not that it was predicted. Each test says its kind, and where
 the body alone does something else, that is said and held too.
@@ -153,8 +153,8 @@ def test_age_shortens_steps(strides) -> None:
 
 def test_children_take_quicker_steps_at_the_same_dimensionless_speed(strides) -> None:
     """Hof & Zijlstra (J Biomech 1997;30:851): normalised to leg length, children of 3 to 12 years walk as adults do;
-    their cadence is higher by about the root of the ratio of leg lengths. From the body alone (the textbook
-    itself is dimensionless).
+    their cadence is higher by about the root of the ratio of leg lengths. From the body and, weakly, from the usual
+    stride time that is pulled to, which scales with the leg as well (the textbook's curves are dimensionless).
     """
     child, adult = row(strides["child"]), row(strides["adult"])
     assert froude(CHILD_TASK, CHILD) == pytest.approx(froude(TASK, ADULT))

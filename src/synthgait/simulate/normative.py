@@ -77,17 +77,25 @@ _ACTIVITY: dict[str, tuple[tuple[float, float], ...]] = {
 
 #: How firmly an angle is pulled, where not by 1: the knee's loading response and a narrow base are what an
 #: effort-optimal gait gives up first.
-_FIRMNESS = {"knee_flexion": 8.0, "ankle_dorsiflexion": 4.0, "hip_adduction": 8.0, "pelvis_rotation": 8.0, "pelvis_list": 3.0}
+_FIRMNESS = {
+    "knee_flexion": 8.0,
+    "ankle_dorsiflexion": 4.0,
+    "hip_adduction": 10.0,
+    "pelvis_rotation": 8.0,
+    "pelvis_list": 7.0,
+    "pelvis_tilt": 3.0,
+}
 #: The same for activations: strong muscles, whose work an optimum otherwise gives to weak neighbours.
 _ACTIVITY_FIRMNESS = {
-    "soleus": 3.0,
+    "soleus": 4.0,
     "gastrocnemius": 2.0,
-    "vastus": 9.0,
-    "semimembranosus": 6.0,
-    "biceps_femoris_long": 3.0,
-    "rectus_femoris": 4.0,
-    "gluteus_maximus": 3.0,
-    "gluteus_medius": 3.0,
+    "tibialis_anterior": 2.0,
+    "vastus": 18.0,
+    "semimembranosus": 9.0,
+    "biceps_femoris_long": 4.0,
+    "rectus_femoris": 16.0,
+    "gluteus_maximus": 7.0,
+    "gluteus_medius": 9.0,
 }
 
 

@@ -46,6 +46,7 @@ TASK = (
     "trunk_weight",
     "trunk_lean_rad",
     "friction_rounding",
+    "reference_stride_time_s",
 )
 
 
@@ -355,11 +356,18 @@ class WalkingProblem:
         g = ca.vertcat(ca.vec(constraints), ca.vec(defects))
         self.n_constraints = self.n_dynamics + self.n_equilibrium + self.n_gaps
         self.n_defects = len(states)
-        f = ca.sum2(costs) / k
+        weight = COST_SHARES["stride_time"] * task[TASK.index("tracking_weight")]
+        wanted = task[TASK.index("reference_stride_time_s")]
+        late = time / wanted - 1
+        f = ca.sum2(costs) / k + weight * late**2
 
         node_costs, gradients = self.node_gradient.map(k)(*arguments)
         self._gradient = ca.Function(
-            "nlp_grad_f", [x, p], [ca.sum2(node_costs) / k, ca.vertcat(ca.vec(gradients) / k, 0)], ["x", "p"], ["f", "grad_f_x"]
+            "nlp_grad_f",
+            [x, p],
+            [ca.sum2(node_costs) / k + weight * late**2, ca.vertcat(ca.vec(gradients) / k, 2 * weight * late / wanted)],
+            ["x", "p"],
+            ["f", "grad_f_x"],
         )
         jacobian = self._assemble_jacobian(arguments, time, task, rates, shifted, advance, step, unit, index, sign, place)
         self._jacobian = ca.Function("nlp_jac_g", [x, p], [g, jacobian], ["x", "p"], ["g", "jac_g_x"])
@@ -373,18 +381,19 @@ class WalkingProblem:
         mu = -step * total / unit
         arguments += [ca.repmat(sigma / k, 1, k), lam_c, mu * time]
         blocks = reduce(operator.add, [part.map(k)(*arguments) for part in self.node_hessians])
-        hessian = self._assemble_hessian(blocks, self.node_border.map(k)(*arguments) / time)  # the Lagrangian is linear in the stride time
+        # but for the pull on it, the Lagrangian is linear in the stride time
+        hessian = self._assemble_hessian(blocks, self.node_border.map(k)(*arguments) / time, sigma * 2 * weight / wanted**2)
         self._hessian = ca.Function("nlp_hess_l", [x, p, sigma, lam], [hessian], ["x", "p", "lam_f", "lam_g"], ["triu_hess_gamma_x_x"])
         self.nlp = {"x": x, "p": p, "f": f, "g": g}
 
-    def _assemble_hessian(self, blocks: MX, border: MX) -> MX:
+    def _assemble_hessian(self, blocks: MX, border: MX, corner: MX) -> MX:
         k, n = self.intervals, self.layout.size
         pattern = reduce(ca.Sparsity.unite, [part.sparsity_out(0) for part in self.node_hessians])
         rows, columns = (np.array(v) for v in pattern.get_triplet())
         border_rows = np.array(self.node_border.sparsity_out(0).row())
-        all_rows = [rows + n * i for i in range(k)] + [border_rows + n * i for i in range(k)]
-        all_columns = [columns + n * i for i in range(k)] + [np.full(len(border_rows), n * k)] * k
-        values = ca.vertcat(_nonzeros(blocks), _nonzeros(border))
+        all_rows = [rows + n * i for i in range(k)] + [border_rows + n * i for i in range(k)] + [np.array([n * k])]
+        all_columns = [columns + n * i for i in range(k)] + [np.full(len(border_rows), n * k)] * k + [np.array([n * k])]
+        values = ca.vertcat(_nonzeros(blocks), _nonzeros(border), corner)
         return _sparse(n * k + 1, n * k + 1, all_rows, all_columns, values)
 
     def _assemble_jacobian(self, arguments, time, task, rates, shifted, advance, step, unit, index, sign, place) -> MX:

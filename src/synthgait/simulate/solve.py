@@ -121,7 +121,7 @@ def solve_walking(
     layout = problem.layout
     phases = problem.fraction * np.arange(intervals) / intervals
     reference = _reference(model, task, phases)
-    p = np.concatenate([list(parameters(model).values()), _task_values(task), reference.T.ravel()])
+    p = np.concatenate([list(parameters(model).values()), _task_values(model, task), reference.T.ravel()])
     neighbours = guess is not None
     if guess is None and not cold:
         guess = bundled_walk(model)
@@ -211,12 +211,13 @@ def _is_symmetric(model: MusculoskeletalModel) -> bool:
     return all(np.isclose(abs(values[path]), abs(values[twin(path)]), rtol=1e-9) for path in values if twin(path) in values)
 
 
-def _task_values(task: WalkingTask) -> list[float]:
+def _task_values(model: MusculoskeletalModel, task: WalkingTask) -> list[float]:
     angle = np.arctan(task.slope)
     values = task.as_dict() | {
         "gravity_x_mps2": -GRAVITY_MPS2 * np.sin(angle),
         "gravity_y_mps2": -GRAVITY_MPS2 * np.cos(angle),
         "friction_rounding": 0.0,
+        "reference_stride_time_s": task.stride_time_s or typical_stride_time_s(model, task),
     }
     return [float(values[name]) for name in TASK]
 

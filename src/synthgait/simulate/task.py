@@ -20,14 +20,15 @@ COST_SHARES = {
     "acceleration": 0.05,
     "lumbar": 1.0,
     "tracking": 240.0,
-    "ground": 30.0,
+    "ground": 40.0,
     "activity": 240.0,
     "rise": 450.0,
+    "stride_time": 60.0,
     "trunk": 300.0,
 }
 #: Forward, up, right and heel: how firmly the ground reaction is pulled. Sideways force is all friction of
 #: feet that stand still, which a firm pull makes hard to solve.
-GROUND_SHARES = (4.0, 1.0, 5.0, 1.0)
+GROUND_SHARES = (4.0, 1.5, 6.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class WalkingTask:
         intervals: mesh intervals of the half stride (twice as many for a whole one).
         excitation_weight, activation_weight, acceleration_weight, lumbar_weight, tracking_weight,
         trunk_weight: weights of the cost terms (see ``simulate.problem``); tracking_weight pulls
-            towards normative joint angles and 0 is purely predictive.
+            towards normative curves and stride time and 0 is purely predictive.
         trunk_lean_rad: forward lean that the trunk is held to, from the model's zero pose, in which the
             trunk's mass lies 7 cm behind the hips (0.14 rad puts it over them).
         slope: ground inclination as rise over run.

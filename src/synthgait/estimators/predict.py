@@ -20,6 +20,8 @@ from synthgait.estimators.contacts import gait_events
 from synthgait.estimators.features import poses
 from synthgait.estimators.features.windows import Body, Windows
 from synthgait.gait import later
+from synthgait.sensors.base import declared
+from synthgait.sensors.emg import SURFACE, EmgSpecification
 
 if TYPE_CHECKING:
     from synthgait.estimators.base import GaitEstimator
@@ -59,7 +61,8 @@ def predict(
         double_support_time_s; ``intervals`` name -> (low, high), 90 %; ``strides`` name -> list per
         stride, with ``time_s``; ``events``, see ``contacts.gait_events``; ``sensor``, ``n_strides``, ``repetition`` (0 to 1).
         muscle_activation: ``activation`` and ``activation_sd`` muscle -> (100,), ``emg`` group_side ->
-        (100,), earlier by the electromechanical delay, ``vertical_force`` side -> (100,) in body weights.
+        (100,), as an electrode would show it (earlier by the electromechanical delay, with crosstalk),
+        ``vertical_force`` side -> (100,) in body weights.
 
     Raises:
         InputError: no such sensor, channels missing, wrong units, no walking in the recording.
@@ -203,9 +206,22 @@ def contact_phase(force: np.ndarray) -> float:
     return float((rise - 1 + (0.1 - before) / max(after - before, 1e-9)) / SAMPLES_PER_STRIDE) % 1.0
 
 
+def _seen_by_electrodes(electric: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """group_side -> (100,): the mean of its muscles, with the laboratory electrode's usual share of the leg's others."""
+    share = float(np.mean(declared(EmgSpecification, "emg", "laboratory").crosstalk))
+    seen = {}
+    for side in SIDES:
+        own = {group: np.mean([electric[f"{muscle}_{side}"] for muscle in muscles], axis=0) for group, muscles in EMG_GROUPS.items()}
+        for group, curve in own.items():
+            others = np.mean([own[other] for other in SURFACE if other != group], axis=0)
+            seen[f"{group}_{side}"] = (1.0 - share) * curve + share * others
+    return seen
+
+
 def muscle_curves(curves: np.ndarray, sd: np.ndarray, stride_time_s: np.ndarray, reference_side: str) -> dict[str, Any]:
     """Average curves over windows (N, Q, S), each turned so that it starts at the initial contact. What an
-    electrode sees (``emg``) precedes the activation, which makes force at once, by the electromechanical delay.
+    electrode sees (``emg``) precedes the activation, which makes force at once, by the electromechanical delay,
+    and holds some of its neighbours'.
     """
     if reference_side not in ("own", *SIDES):
         raise InputError(f"reference_side is {reference_side!r}; write own, r or l")
@@ -222,9 +238,5 @@ def muscle_curves(curves: np.ndarray, sd: np.ndarray, stride_time_s: np.ndarray,
     activation = {name: np.clip(curve, 0.0, 1.0) for name, curve in mean.items()}
     delay = ELECTROMECHANICAL_DELAY_S / float(np.median(stride_time_s))
     electric = {name: later(curve, -delay) for name, curve in activation.items()}
-    emg = {
-        f"{group}_{side}": np.mean([electric[f"{muscle}_{side}"] for muscle in muscles], axis=0)
-        for group, muscles in EMG_GROUPS.items()
-        for side in SIDES
-    }
+    emg = _seen_by_electrodes(electric)
     return {"activation": activation, "activation_sd": {name: spread[name] for name in activation}, "emg": emg, "vertical_force": force}

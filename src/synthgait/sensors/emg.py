@@ -21,7 +21,8 @@ from synthgait.errors import InputError
 from synthgait.sensors.base import declared, needs_rng, recording
 from synthgait.trials import Trials
 
-_SURFACE = (
+#: Electrodes that studies usually place.
+SURFACE = (
     "tibialis_anterior",
     "soleus",
     "gastrocnemius_medialis",
@@ -73,7 +74,7 @@ class EMG:
 
     def __init__(
         self,
-        muscles: Sequence[str] = _SURFACE,
+        muscles: Sequence[str] = SURFACE,
         sensor: EmgSpecification | str | None = None,
         *,
         raw_rate_hz: float | None = None,

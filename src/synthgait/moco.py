@@ -4,8 +4,9 @@ In: a ``MusculoskeletalModel``, a ``WalkingTask`` and perhaps a guess. Out: a ``
 
 The problem is that of ``simulate.problem``: trapezoidal rule, implicit dynamics, half a stride closed
 by the mirror or a whole one closed on itself, the mean over time of the same cost terms with the same
-shares, but for one: the soft pull to textbook ground reaction is not in Moco's cost (the pulls to joint angles,
-activations and rise are), so the two agree at tracking_weight 0. Moco differentiates by finite differences, so it is much slower.
+shares, but for two: the soft pulls to textbook ground reaction and to the usual stride time are not in Moco's cost (those
+to joint angles, activations and the velocity of the pelvis are), so the two agree at tracking_weight 0. Moco
+differentiates by finite differences, so it is much slower.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from synthgait.simulate.normative import (
     pulled_angle,
     reference_activation,
     reference_rise_mps,
+    reference_sway_mps,
     stride_time_bounds_s,
     typical_stride_time_s,
 )
@@ -44,6 +46,12 @@ PROGRESSION = "pelvis_tx"
 #: Bounds as the CasADi engine has them.
 _ACTIVATION, _SPEED, _ACCELERATION = (0.01, 1.0), (-30.0, 30.0), (-1000.0, 1000.0)
 _TENDON_FORCE, _TENDON_RATE, _CONTROL = (0.0, 1.5), (-50.0, 50.0), (-1.0, 1.0)
+#: Velocities of the pelvis that are pulled: share of the cost -> coordinate, and textbook curve.
+_MOVES: dict[str, tuple[str, Callable[..., np.ndarray]]] = {
+    "surge": ("pelvis_tx", partial(reference_sway_mps, 0)),
+    "rise": ("pelvis_ty", reference_rise_mps),
+    "sway": ("pelvis_tz", partial(reference_sway_mps, 2)),
+}
 
 
 @dataclass(frozen=True)
@@ -253,14 +261,15 @@ class _Walk:
             add(goal, 1.0)
 
     def _pulls(self) -> dict[str, tuple[float, Callable[[np.ndarray], np.ndarray]]]:
-        """State -> weight of its pull and textbook curve over the phase: angles, activations, vertical pelvis speed."""
+        """State -> weight of its pull and textbook curve over the phase: angles, activations, velocity of the pelvis."""
         task, speed, at = self.task, froude_speed(self.model, self.task), self.task.left_contact_phase
-        share = {name: COST_SHARES[name] * task.tracking_weight for name in ("tracking", "activity", "rise")}
-        stride_time = task.stride_time_s or typical_stride_time_s(self.model, task)
-        lift = partial(reference_rise_mps, task.walking_speed_mps, speed, stride_time, left_contact_phase=at)
-        pulls: dict[str, tuple[float, Callable[[np.ndarray], np.ndarray]]] = {
-            f"{self.coordinate_path['pelvis_ty']}/speed": (share["rise"], lift)
-        }
+        share = {name: COST_SHARES[name] * task.tracking_weight for name in ("tracking", "activity", *_MOVES)}
+        usual = typical_stride_time_s(self.model, task)
+        pulls: dict[str, tuple[float, Callable[[np.ndarray], np.ndarray]]] = {}
+        for name, (coordinate, velocity) in _MOVES.items():
+            if coordinate in self.coordinate_path:
+                move = partial(velocity, task.walking_speed_mps, speed, task.stride_time_s or usual, usual, left_contact_phase=at)
+                pulls[f"{self.coordinate_path[coordinate]}/speed"] = (share[name], move)
         for name, w in pull_weights(list(self.coordinate_path)).items():
             pulls[f"{self.coordinate_path[name]}/value"] = (share["tracking"] * w, partial(pulled_angle, name, speed, task))
         # without a textbook curve a muscle has no weight

@@ -108,7 +108,7 @@ class Group(_Strict):
             _ordered_range("age_years", self.age_years, AGE_RANGE_YEARS)
         _ordered_range("walking_speed_mps", self.walking_speed_mps or (1, 1), (0.1, 2.2))
         _ordered_range("froude_speed", self.froude_speed or (0.4, 0.4), (0.03, 0.75))
-        _ordered_range("cadence_factor", self.cadence_factor, (0.5, 1.6))
+        _ordered_range("cadence_factor", self.cadence_factor, (0.5, 2.5))
         if self.pathology == "none" and (self.severities or self.sides):
             raise ValueError("severities and sides need a pathology")
         if self.pathology != "none":

@@ -61,6 +61,8 @@ def froude(task: WalkingTask, subject: Subject) -> float:
 
 
 CHILD_TASK = replace(TASK, walking_speed_mps=froude(TASK, ADULT) * float(np.sqrt(GRAVITY_MPS2 * leg_length_m(CHILD))))
+#: A fifth less than the stride time that people choose at this speed (1.17 s).
+SHORT_STEPS = replace(TASK, stride_time_s=0.94)
 ONE_SIDED = replace(TASK, walking_speed_mps=0.8, symmetric=False)
 #: Name, who, task, and whose walk it starts from.
 GAITS: tuple[tuple[str, Subject, WalkingTask, str], ...] = (
@@ -70,6 +72,7 @@ GAITS: tuple[tuple[str, Subject, WalkingTask, str], ...] = (
     ("weak_calves_slower", CALVES, SLOWER, "weak_calves"),
     ("old", OLD, TASK, "adult"),
     ("child", CHILD, CHILD_TASK, "adult"),
+    ("short_steps", ADULT, SHORT_STEPS, "adult"),
     ("adult_slow", ADULT, SLOW, "adult_slower"),
     ("abductors_habits", ABDUCTORS, with_habits(ABDUCTORS, 1.0), "adult_slow"),
     ("crouch_habits", CROUCH, with_habits(CROUCH, 1.0), "adult_slower"),
@@ -171,6 +174,17 @@ def test_one_weak_leg_makes_steps_unequal(strides) -> None:
     stroke = strides["stroke"]
     assert row(stroke)["step_length_r_m"] > 1.05 * row(stroke)["step_length_l_m"]
     assert push_off_w_per_kg(stroke, "r") < 0.8 * push_off_w_per_kg(stroke, "l")
+
+
+def test_short_steps_at_the_same_speed_rise_less(strides) -> None:
+    """Zijlstra & Hof (Gait Posture 1997;6:249): the pelvis rises as an inverted pendulum, with the square of the step's
+    length. From the body and, weakly, from the rise that is pulled to, which knows that law.
+    """
+    usual, short = strides["adult"], strides["short_steps"]
+    shorter = row(short)["stride_length_m"] / row(usual)["stride_length_m"]
+    lower = np.ptp(short.channel("pelvis_ty")[0]) / np.ptp(usual.channel("pelvis_ty")[0])
+    assert shorter < 0.9
+    assert 0.7 * shorter**2 < lower < 1.2 * shorter**2
 
 
 # -- with the table's habits: put in, and kept by the physics ----------------------------------------------------

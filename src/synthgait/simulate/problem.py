@@ -123,8 +123,8 @@ class WalkingProblem:
         self.layout = Layout.of(template)
         self.model, self._p, self.parameter_names = dyn.symbolic(template)
         self._task = SX.sym("task", len(TASK))
-        # reference angles, ground reaction in body weights (x, y, z, heel of the right, of the left), activation, rise
-        self._reference = SX.sym("ref", len(template.coordinates) + 8 + len(template.muscles) + 1)
+        # reference angles, ground reaction in body weights (x, y, z, heel of the right, of the left), activation, velocity of the pelvis
+        self._reference = SX.sym("ref", len(template.coordinates) + 8 + len(template.muscles) + 3)
         self._z = SX.sym("z", self.layout.size)
         self.fraction = 0.5 if symmetric else 1.0
         self._build_node()
@@ -290,8 +290,8 @@ class WalkingProblem:
         names = list(self.template.coordinates)
         joints = [i for i, n in enumerate(names) if not n.startswith("pelvis_t") or n == "pelvis_tilt"]
         pull = {names.index(name): share for name, share in pull_weights(names).items()}
-        starts = np.cumsum([0, len(names), 8, len(self.template.muscles), 1]).tolist()
-        angles, ground, activity, rise = ca.vertsplit(self._reference, starts)
+        starts = np.cumsum([0, len(names), 8, len(self.template.muscles), 3]).tolist()
+        angles, ground, activity, moves = ca.vertsplit(self._reference, starts)
         muscles = [m.name for m in self.template.muscles]
         contract = {muscles.index(name): share for name, share in activity_weights(muscles).items()}
         terms = {
@@ -310,8 +310,10 @@ class WalkingProblem:
         parts = [COST_SHARES[name] * weight[f"{name}_weight"] * term for name, term in terms.items()]
         if "pelvis_tz" in names:
             parts.append(1e-3 * q[names.index("pelvis_tz")] ** 2)
-        lift = self._part("v")[names.index("pelvis_ty")] - rise
-        parts.append(COST_SHARES["rise"] * weight["tracking_weight"] * lift**2)
+        for i, (name, coordinate) in enumerate((("surge", "pelvis_tx"), ("rise", "pelvis_ty"), ("sway", "pelvis_tz"))):
+            if coordinate in names:
+                miss = self._part("v")[names.index(coordinate)] - moves[i]
+                parts.append(COST_SHARES[name] * weight["tracking_weight"] * miss**2)
         unlike = sum(share * (act[i] - activity[i]) ** 2 for i, share in contract.items())
         parts.append(COST_SHARES["activity"] * weight["tracking_weight"] * unlike)
         wanted = ca.reshape(ground, 4, 2)

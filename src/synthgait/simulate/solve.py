@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import resources
 from typing import Any
 
@@ -26,6 +26,7 @@ from synthgait.simulate.normative import (
     reference_activation,
     reference_ground_reaction,
     reference_rise_mps,
+    reference_sway_mps,
     stride_time_bounds_s,
     typical_stride_time_s,
 )
@@ -190,15 +191,19 @@ def bundled_walk(model: MusculoskeletalModel) -> WalkingSolution | None:
 
 
 def _reference(model: MusculoskeletalModel, task: WalkingTask, phases: np.ndarray) -> np.ndarray:
-    """Reference angles, ground reaction (4 for each foot), activation and rise of every node, (D + 8 + M + 1, K)."""
+    """Reference angles, ground reaction (4 for each foot), activation and velocity of the pelvis of every node, (D + 8 + M + 3, K)."""
     speed = froude_speed(model, task)
     at = task.left_contact_phase
     angles = [pulled_angle(name, speed, task, phases) for name in model.coordinates]
     ground = [reference_ground_reaction(speed, phases, left, at).T for left in (False, True)]
     activity = [reference_activation(m.name, speed, phases, at) for m in model.muscles]
-    rise = reference_rise_mps(task.walking_speed_mps, speed, task.stride_time_s or typical_stride_time_s(model, task), phases, at)
+    usual = typical_stride_time_s(model, task)
+    moves = [
+        velocity(task.walking_speed_mps, speed, task.stride_time_s or usual, usual, phases, at)
+        for velocity in (partial(reference_sway_mps, 0), reference_rise_mps, partial(reference_sway_mps, 2))
+    ]
     silent = np.zeros(len(phases))
-    return np.vstack([*angles, *ground, *(silent if a is None else a for a in activity), rise])
+    return np.vstack([*angles, *ground, *(silent if a is None else a for a in activity), *moves])
 
 
 def _is_symmetric(model: MusculoskeletalModel) -> bool:

@@ -23,6 +23,8 @@ COST_SHARES = {
     "ground": 40.0,
     "activity": 240.0,
     "rise": 450.0,
+    "surge": 300.0,
+    "sway": 60.0,
     "stride_time": 60.0,
     "trunk": 300.0,
 }

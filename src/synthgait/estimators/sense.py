@@ -26,6 +26,7 @@ from synthgait.estimators.features.windows import CYCLE_SAMPLES, HARMONICS, Body
 from synthgait.gait import coordinates_of, skeleton_of
 from synthgait.kinematics import point_motion
 from synthgait.sensors import IMU
+from synthgait.simulate.normative import typical_cadence_spm
 from synthgait.trials import Trials
 from synthgait.walks import Walks, walk
 
@@ -45,6 +46,9 @@ _GAIN_SD, _TRUNK_GAIN_SD = 0.05, 0.2
 #: model, marker placement and skin. Repeated measurements err by 2 to 5 degrees (McGinley et al., Gait Posture
 #: 2009;29:360), most of it a constant, which is no channel here.
 _LABORATORY_SD_RAD, _LABORATORY_HARMONICS = np.deg2rad(2.0), 3
+#: Spread (log) of people's cadence about the usual one at their speed, twice that of healthy adults with the impaired
+#: in mind (modelling choice): simulations cover far more, evenly, and shufflers are rare.
+_CADENCE_SPREAD = 0.3
 _WALKS_AT_ONCE = 32  # of like stride time, so that none is much longer than it must be
 
 
@@ -125,15 +129,16 @@ def _missing(rng: np.random.Generator, kind: tasks.Sensor, size: int) -> np.ndar
 
 
 def sense(trials: Trials, sensor: str, rng: np.random.Generator, *, task: str, walks: int, strides: int) -> Examples:
-    """Up to ``walks`` walks of random strides of the trials through a random sensor of the kind.
+    """``walks`` walks of random strides of the trials through a random sensor of the kind; a stride's chance falls with
+    how far its cadence is from the usual one of that speed and height.
 
     Raises InputError where the trials lack a signal that is needed.
     """
-    rows = (
-        rng.choice(len(trials), size=walks, replace=walks > len(trials))
-        if walks < len(trials) or len(trials) < walks
-        else np.arange(len(trials))
-    )
+    table = trials.table
+    usual = [typical_cadence_spm(v, h) for v, h in zip(table["walking_speed_mps"], table["height_m"], strict=True)]
+    odd = np.log(table["cadence_spm"].to_numpy(float) / usual) / _CADENCE_SPREAD
+    chance = np.exp(-0.5 * odd**2)
+    rows = rng.choice(len(trials), size=walks, replace=walks > len(trials), p=chance / chance.sum())
     chosen = trials.select(rows)
     for group in ("joint_angles", "pelvis", *(("muscle_activation", "ground_reaction") if task == "muscle_activation" else ())):
         if group not in chosen.signals:

@@ -22,13 +22,12 @@ import torch
 
 from synthgait.conventions import CONDITION_PREFIX, FREE_MOMENT, SAMPLES_PER_STRIDE
 from synthgait.errors import InputError
-from synthgait.gait import gait_events
+from synthgait.gait import gait_events, typical_cadence_spm
 from synthgait.generators.base import StrideGenerator
 from synthgait.generators.conditions import COLUMNS, Value, condition_table
 from synthgait.generators.filling import Observation
 from synthgait.generators.plausibility import broken_limits, measure
 from synthgait.generators.representation import LOADED_BW, StrideRepresentation, Walker
-from synthgait.simulate.normative import typical_cadence_spm
 from synthgait.trials import Trials
 
 
@@ -57,7 +56,7 @@ def at_speeds(model: StrideGenerator, source: Trials, walking_speed_mps: Sequenc
     """The same people at other speeds: N strides and M speeds give N * M strides, source by source.
 
     Everybody keeps what sets their cadence apart from the typical one at a speed (see
-    ``simulate.normative.typical_cadence_spm``).
+    ``gait.typical_cadence_spm``).
 
     Raises InputError as ``relatives``.
     """
@@ -66,8 +65,7 @@ def at_speeds(model: StrideGenerator, source: Trials, walking_speed_mps: Sequenc
     if not np.all(speeds > 0):
         raise InputError("a walking speed is not positive; give speeds in m/s")
     heights, before = repeated.table["height_m"].to_numpy(float), repeated.table["walking_speed_mps"].to_numpy(float)
-    typical = [typical_cadence_spm(a, h) / typical_cadence_spm(b, h) for a, b, h in zip(before, speeds, heights, strict=True)]
-    time = repeated.table["stride_time_s"].to_numpy(float) * np.array(typical)
+    time = repeated.table["stride_time_s"].to_numpy(float) * typical_cadence_spm(before, heights) / typical_cadence_spm(speeds, heights)
     return relatives(model, repeated, walking_speed_mps=speeds, stride_time_s=time)
 
 

@@ -12,7 +12,7 @@ contact. Right and left step length so add up to the stride length.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -41,11 +41,22 @@ if TYPE_CHECKING:  # only the type: sensors import this module and must not reac
 
 CONTACT_THRESHOLD = 0.05  # of body weight
 _MIRROR_SUFFIX = "-mirrored"
+_Number = TypeVar("_Number", float, np.ndarray)
 _PROGRESSING = ("pelvis_tx", "centre_of_pressure_x_r", "centre_of_pressure_x_l")
 _SUBJECT_COLUMNS = ("age_years", "sex", "height_m", "mass_kg", "leg_length_m")
 
 
 # -- who walks -----------------------------------------------------------------------------------------
+
+
+def typical_cadence_spm(walking_speed_mps: _Number, height_m: _Number) -> _Number:
+    """Self-chosen cadence of healthy adults from speed and height (numbers, or arrays of one shape): step length 0.41
+    of the height at a dimensionless speed of 0.43, growing with the 0.42nd power of speed (walk ratio and
+    exponent after Grieve & Gear, Ergonomics 1966;9:379, and Sekiya et al. 1996).
+    """
+    speed = walking_speed_mps / np.sqrt(GRAVITY_MPS2 * 0.53 * height_m)
+    step_length = 0.41 * height_m * (speed / 0.43) ** 0.42
+    return 60.0 * walking_speed_mps / step_length
 
 
 def leg_length_m(subject: Subject) -> float:

@@ -25,9 +25,8 @@ from synthgait import bundled, pathologies
 from synthgait.anthropometry import build_model
 from synthgait.conventions import CONDITION_PREFIX, GRAVITY_MPS2
 from synthgait.errors import InputError
-from synthgait.gait import leg_length_m
+from synthgait.gait import leg_length_m, typical_cadence_spm
 from synthgait.musculoskeletal import MusculoskeletalModel
-from synthgait.simulate.normative import typical_cadence_spm
 from synthgait.simulate.task import WalkingTask
 from synthgait.subjects import AGE_RANGE_YEARS, Subject, draw_subject
 

@@ -14,9 +14,9 @@ from analytic_walker import analytic_walker
 from synthgait import storage
 from synthgait.cli import app
 from synthgait.errors import InputError
+from synthgait.gait import typical_cadence_spm
 from synthgait.report import coverage, strips
 from synthgait.report.style import png
-from synthgait.simulate.normative import typical_cadence_spm
 from synthgait.subjects import Subject
 
 

@@ -11,9 +11,9 @@ import pytest
 from synthgait import recordings
 from synthgait.conventions import GRAVITY_MPS2, SIGNAL_GROUPS
 from synthgait.errors import InputError
+from synthgait.gait import typical_cadence_spm
 from synthgait.recordings import schreiber, schreiber_cycles
 from synthgait.recordings.schreiber_cycles import Cycle
-from synthgait.simulate.normative import typical_cadence_spm
 from synthgait.trials import Trials
 from synthgait.validate import simulations
 

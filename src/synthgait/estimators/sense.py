@@ -23,10 +23,9 @@ from synthgait.errors import InputError
 from synthgait.estimators import tasks
 from synthgait.estimators.features import poses
 from synthgait.estimators.features.windows import CYCLE_SAMPLES, HARMONICS, Body, Windows
-from synthgait.gait import coordinates_of, skeleton_of
+from synthgait.gait import coordinates_of, skeleton_of, typical_cadence_spm
 from synthgait.kinematics import point_motion
 from synthgait.sensors import IMU
-from synthgait.simulate.normative import typical_cadence_spm
 from synthgait.trials import Trials
 from synthgait.walks import Walks, walk
 
@@ -134,9 +133,8 @@ def sense(trials: Trials, sensor: str, rng: np.random.Generator, *, task: str, w
 
     Raises InputError where the trials lack a signal that is needed.
     """
-    table = trials.table
-    usual = [typical_cadence_spm(v, h) for v, h in zip(table["walking_speed_mps"], table["height_m"], strict=True)]
-    odd = np.log(table["cadence_spm"].to_numpy(float) / usual) / _CADENCE_SPREAD
+    cadence, speed, height = (trials.table[name].to_numpy(float) for name in ("cadence_spm", "walking_speed_mps", "height_m"))
+    odd = np.log(cadence / typical_cadence_spm(speed, height)) / _CADENCE_SPREAD
     chance = np.exp(-0.5 * odd**2)
     rows = rng.choice(len(trials), size=walks, replace=walks > len(trials), p=chance / chance.sum())
     chosen = trials.select(rows)

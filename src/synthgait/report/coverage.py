@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 
 from synthgait.conventions import CONDITION_PREFIX, GRAVITY_MPS2
 from synthgait.errors import InputError
+from synthgait.gait import typical_cadence_spm
 from synthgait.report.style import GREEN, INK, ORANGE, PALE, drawing
-from synthgait.simulate.normative import typical_cadence_spm
 
 #: Upper limits in years of the age bands, and what they are called.
 AGE_BANDS = {13.0: "5-12", 18.0: "13-17", 40.0: "18-39", 65.0: "40-64", 80.0: "65-79", np.inf: "80+"}
@@ -72,7 +72,7 @@ def quantities(table: pd.DataFrame) -> pd.DataFrame:
     """What is told of each gait, one row each; a column is NaN where the table does not say.
 
     ``cadence_factor`` is realised cadence over what people of that height choose at that speed
-    (``normative.typical_cadence_spm``); asymmetries are |right - left| over the mean of both.
+    (``gait.typical_cadence_spm``); asymmetries are |right - left| over the mean of both.
     """
 
     def column(name: str) -> pd.Series:
@@ -83,7 +83,7 @@ def quantities(table: pd.DataFrame) -> pd.DataFrame:
         return (right - left).abs() / (0.5 * (right + left))
 
     speed, cadence = column("walking_speed_mps"), column("cadence_spm")
-    typical = [typical_cadence_spm(v, h) for v, h in zip(speed, column("height_m"), strict=True)]
+    typical = typical_cadence_spm(speed.to_numpy(float), column("height_m").to_numpy(float))
     step = column("stride_length_m").fillna(2.0 * column("step_length_m")) / 2.0
     own = ("age_years", "height_m", "mass_kg", "strength", "knee_varus_rad", "severity")
     asked = ("slope", "tracking_weight", "trunk_lean_rad", "contact_stiffness_factor")

@@ -19,6 +19,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline, PchipInterpolator
 
 from synthgait.conventions import GRAVITY_MPS2
+from synthgait.gait import typical_cadence_spm
 from synthgait.musculoskeletal import MusculoskeletalModel, hip_to_ankle_m
 from synthgait.simulate.task import WalkingTask
 
@@ -286,16 +287,6 @@ def periodic_derivative(values: np.ndarray, period: float) -> np.ndarray:
     closed = np.concatenate([values, values[:1]])
     time = np.linspace(0.0, period, len(closed))
     return CubicSpline(time, closed, bc_type="periodic")(time[:-1], 1)
-
-
-def typical_cadence_spm(walking_speed_mps: float, height_m: float) -> float:
-    """Self-chosen cadence of healthy adults from speed and height: step length 0.41 of the height at a
-    dimensionless speed of 0.43, growing with the 0.42nd power of speed (walk ratio and exponent after
-    Grieve & Gear, Ergonomics 1966;9:379, and Sekiya et al. 1996).
-    """
-    speed = walking_speed_mps / np.sqrt(GRAVITY_MPS2 * 0.53 * height_m)
-    step_length = 0.41 * height_m * (speed / 0.43) ** 0.42
-    return 60.0 * walking_speed_mps / step_length
 
 
 def typical_stride_time_s(model: MusculoskeletalModel, task: WalkingTask) -> float:

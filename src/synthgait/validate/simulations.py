@@ -23,10 +23,9 @@ import pandas as pd
 from synthgait import recordings
 from synthgait.conventions import ELECTROMECHANICAL_DELAY_S, EMG_GROUPS, GRAVITY_MPS2, SAMPLES_PER_STRIDE
 from synthgait.errors import InputError
-from synthgait.gait import later
+from synthgait.gait import later, typical_cadence_spm
 from synthgait.recordings import schreiber, schreiber_cycles
 from synthgait.recordings.schreiber_cycles import Cycle
-from synthgait.simulate.normative import typical_cadence_spm
 from synthgait.trials import Trials
 
 #: Limits of walking speed in m/s; real people walk faster than the last one and slower than the first.
@@ -75,8 +74,8 @@ def healthy_adults(trials: Trials) -> Trials:
 
 def natural_cadence(trials: Trials) -> np.ndarray:
     """Which trials walk with about the cadence that people of that height choose at that speed."""
-    typical = [typical_cadence_spm(v, h) for v, h in zip(trials.table["walking_speed_mps"], trials.table["height_m"], strict=True)]
-    return np.abs(trials.table["cadence_spm"].to_numpy() / np.array(typical) - 1.0) < _CADENCE_WINDOW
+    cadence, speed, height = (trials.table[name].to_numpy(float) for name in ("cadence_spm", "walking_speed_mps", "height_m"))
+    return np.abs(cadence / typical_cadence_spm(speed, height) - 1.0) < _CADENCE_WINDOW
 
 
 def compare(walked: Trials, cycles: Sequence[Cycle]) -> list[dict[str, Any]]:

@@ -41,6 +41,9 @@ if TYPE_CHECKING:  # only the type: sensors import this module and must not reac
 
 CONTACT_THRESHOLD = 0.05  # of body weight
 _MIRROR_SUFFIX = "-mirrored"
+#: Spread (log) of people's cadence about the usual one at their speed, twice that of healthy adults with the impaired
+#: in mind (modelling choice).
+_CADENCE_SPREAD = 0.3
 _Number = TypeVar("_Number", float, np.ndarray)
 _PROGRESSING = ("pelvis_tx", "centre_of_pressure_x_r", "centre_of_pressure_x_l")
 _SUBJECT_COLUMNS = ("age_years", "sex", "height_m", "mass_kg", "leg_length_m")
@@ -57,6 +60,13 @@ def typical_cadence_spm(walking_speed_mps: _Number, height_m: _Number) -> _Numbe
     speed = walking_speed_mps / np.sqrt(GRAVITY_MPS2 * 0.53 * height_m)
     step_length = 0.41 * height_m * (speed / 0.43) ** 0.42
     return 60.0 * walking_speed_mps / step_length
+
+
+def cadence_chance(cadence_spm: np.ndarray, walking_speed_mps: np.ndarray, height_m: np.ndarray) -> np.ndarray:
+    """How likely such a cadence is, relative to the usual one at that speed and height, (N,), 0 to 1: simulations cover
+    unusual ones evenly, but shufflers are rare.
+    """
+    return np.exp(-0.5 * (np.log(cadence_spm / typical_cadence_spm(walking_speed_mps, height_m)) / _CADENCE_SPREAD) ** 2)
 
 
 def leg_length_m(subject: Subject) -> float:

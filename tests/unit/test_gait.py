@@ -9,7 +9,16 @@ from analytic_walker import analytic_population, analytic_walker
 from synthgait.anthropometry import build_model
 from synthgait.conventions import COORDINATES, MUSCLES, SIGNAL_GROUPS, TRIAL_COLUMNS
 from synthgait.errors import InputError
-from synthgait.gait import contact_phases, mirror, spatiotemporal, stance_phases, stride_from_solution, with_realised
+from synthgait.gait import (
+    cadence_chance,
+    contact_phases,
+    mirror,
+    spatiotemporal,
+    stance_phases,
+    stride_from_solution,
+    typical_cadence_spm,
+    with_realised,
+)
 from synthgait.kinematics import spectral_derivative
 from synthgait.simulate.task import WalkingSolution, WalkingTask
 from synthgait.subjects import Subject
@@ -180,3 +189,12 @@ def _as_solution(model, trials, start, nodes):
         linear(trials.signals["muscle_activation"][0].astype(float)), zeros, zeros, zeros, zeros, np.zeros((nodes + 1, 3)),
         contact_force, contact_point, np.zeros((nodes + 1, len(COORDINATES))),
     )  # fmt: skip
+
+
+def test_a_usual_cadence_is_the_likeliest():
+    speed, height = np.array([0.6, 1.2]), np.array([1.6, 1.8])
+    usual = typical_cadence_spm(speed, height)
+    assert np.all(usual == [typical_cadence_spm(float(v), float(h)) for v, h in zip(speed, height, strict=True)])
+    likely = [cadence_chance(factor * usual, speed, height) for factor in (1.0, 1.25, 2.0)]
+    np.testing.assert_allclose(likely[0], 1.0)
+    assert np.all((likely[1] > 0.7) & (likely[2] < 0.1))

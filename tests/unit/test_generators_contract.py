@@ -13,7 +13,7 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
 from synthgait import bundled
 from synthgait.errors import InputError
-from synthgait.gait import spatiotemporal
+from synthgait.gait import spatiotemporal, typical_cadence_spm
 from synthgait.generators import GENERATORS, DiffusionGenerator, StrideGenerator, SynthGaitPipeline, load, read_recipe, train
 from synthgait.generators.base import BLOCK
 from synthgait.generators.conditions import ConditionSpace, condition_table
@@ -226,3 +226,15 @@ def test_open_conditions_come_from_the_population(seeds: Trials) -> None:
     assert children["height_m"].between(1.0, 1.6).all() and children["mass_kg"].between(14, 55).all()
     alone = space.draw({}, [np.random.default_rng(17)])
     pd.testing.assert_frame_equal(alone, drawn.iloc[[17]].reset_index(drop=True))
+
+
+def test_shufflers_are_rare_unless_asked_for() -> None:
+    person = {"age_years": 70.0, "height_m": 1.7, "mass_kg": 70.0, "leg_length_m": 0.9, "severity": 0.0, "slope": 0.0}
+    person |= {"knee_varus_rad": 0.0, "sex": "female", "pathology": "none", "affected_side": "none", "walking_speed_mps": 0.6}
+    usual_s = 120.0 / typical_cadence_spm(0.6, 1.7)
+    space = ConditionSpace(pd.DataFrame([person | {"stride_time_s": usual_s}, person | {"stride_time_s": usual_s / 1.8}]))
+    rngs = [np.random.default_rng(i) for i in range(200)]
+    for request in ({}, {"walking_speed_mps": 0.6}):
+        quick = space.draw(request, rngs)["stride_time_s"] < usual_s / 1.4
+        assert 0.02 < quick.mean() < 0.3
+    assert np.all(space.draw({"stride_time_s": usual_s / 1.8}, rngs)["stride_time_s"] == usual_s / 1.8)

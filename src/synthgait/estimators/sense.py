@@ -23,7 +23,7 @@ from synthgait.errors import InputError
 from synthgait.estimators import tasks
 from synthgait.estimators.features import poses
 from synthgait.estimators.features.windows import CYCLE_SAMPLES, HARMONICS, Body, Windows
-from synthgait.gait import coordinates_of, skeleton_of, typical_cadence_spm
+from synthgait.gait import cadence_chance, coordinates_of, skeleton_of
 from synthgait.kinematics import point_motion
 from synthgait.sensors import IMU
 from synthgait.trials import Trials
@@ -45,9 +45,6 @@ _GAIN_SD, _TRUNK_GAIN_SD = 0.05, 0.2
 #: model, marker placement and skin. Repeated measurements err by 2 to 5 degrees (McGinley et al., Gait Posture
 #: 2009;29:360), most of it a constant, which is no channel here.
 _LABORATORY_SD_RAD, _LABORATORY_HARMONICS = np.deg2rad(2.0), 3
-#: Spread (log) of people's cadence about the usual one at their speed, twice that of healthy adults with the impaired
-#: in mind (modelling choice): simulations cover far more, evenly, and shufflers are rare.
-_CADENCE_SPREAD = 0.3
 _WALKS_AT_ONCE = 32  # of like stride time, so that none is much longer than it must be
 
 
@@ -134,8 +131,7 @@ def sense(trials: Trials, sensor: str, rng: np.random.Generator, *, task: str, w
     Raises InputError where the trials lack a signal that is needed.
     """
     cadence, speed, height = (trials.table[name].to_numpy(float) for name in ("cadence_spm", "walking_speed_mps", "height_m"))
-    odd = np.log(cadence / typical_cadence_spm(speed, height)) / _CADENCE_SPREAD
-    chance = np.exp(-0.5 * odd**2)
+    chance = cadence_chance(cadence, speed, height)
     rows = rng.choice(len(trials), size=walks, replace=walks > len(trials), p=chance / chance.sum())
     chosen = trials.select(rows)
     for group in ("joint_angles", "pelvis", *(("muscle_activation", "ground_reaction") if task == "muscle_activation" else ())):

@@ -6,7 +6,8 @@ Out: one row of conditions per stride to generate, and the numbers a network see
 A request may fix any subset. What is left open is drawn from the seed population's joint distribution
 given what was fixed: a seed person near the request is drawn and varied by a kernel, keeping
 dynamic similarity (a body scaled in length and mass keeps its dimensionless speed and stride time),
-so that bodies and speeds stay ones that belong together.
+so that bodies and speeds stay ones that belong together. Where the stride time is open, people of usual cadence
+are drawn more often than the seed has them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import pandas as pd
 
 from synthgait.conventions import AFFECTED_SIDES, CONDITION_PREFIX, GRAVITY_MPS2, SEXES
 from synthgait.errors import InputError
+from synthgait.gait import cadence_chance
 from synthgait.subjects import AGE_RANGE_YEARS, HEIGHT_RANGE_M, MASS_RANGE_KG, typical_height_m, typical_mass_kg
 
 #: Conditions in SI units, as users give them and tables hold them.
@@ -108,6 +110,8 @@ class ConditionSpace:
         stacked = np.stack([values[name] for name in self._names], 1)
         self._mean = stacked.mean(0)
         spread = stacked.std(0)
+        cadence, speed, height = 120.0 / self.population["stride_time_s"], self.population["walking_speed_mps"], self.population["height_m"]
+        self._chance = cadence_chance(cadence.to_numpy(), speed.to_numpy(), height.to_numpy())
         # a condition that does not vary in the seed carries nothing: keep its unit
         self._spread = np.where(spread > 1e-6, spread, 1.0)
 
@@ -194,15 +198,17 @@ class ConditionSpace:
         return np.flatnonzero(mask)
 
     def _pick(self, rows: np.ndarray, wanted: Mapping[str, np.ndarray], uniform: np.ndarray) -> np.ndarray:
-        """Positions in ``rows``: drawn with weights that fall with the distance from what is wanted."""
-        if not wanted:
-            return np.minimum((uniform * len(rows)).astype(int), len(rows) - 1)
+        """Positions in ``rows``: drawn with weights that fall with the distance from what is wanted, and with how
+        unusual the cadence is where it is open.
+        """
         distance = np.zeros((len(uniform), len(rows)))
         for name, values in wanted.items():
             near = np.asarray(self.population[name], float)[rows]
             distance += ((values[:, None] - near) / _ALIKE[name]) ** 2
         # relative to the nearest, so that a request far from every seed person still finds the nearest ones
         weight = np.exp(-0.5 * (distance - distance.min(1, keepdims=True)))
+        if "stride_time_s" not in wanted:
+            weight = weight * self._chance[rows]
         total = np.cumsum(weight, 1)
         return np.minimum((total < uniform[:, None] * total[:, -1:]).sum(1), len(rows) - 1)
 

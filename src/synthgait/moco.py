@@ -34,24 +34,17 @@ from synthgait.simulate.normative import (
     pull_weights,
     pulled_angle,
     reference_activation,
-    reference_rise_mps,
-    reference_sway_mps,
+    reference_velocity_mps,
     stride_time_bounds_s,
     typical_stride_time_s,
 )
-from synthgait.simulate.task import COST_SHARES, WalkingSolution, WalkingTask
+from synthgait.simulate.task import COST_SHARES, PELVIS_MOVES, WalkingSolution, WalkingTask
 from synthgait.simulate.workers import Side, SideDied, SideError
 
 PROGRESSION = "pelvis_tx"
 #: Bounds as the CasADi engine has them.
 _ACTIVATION, _SPEED, _ACCELERATION = (0.01, 1.0), (-30.0, 30.0), (-1000.0, 1000.0)
 _TENDON_FORCE, _TENDON_RATE, _CONTROL = (0.0, 1.5), (-50.0, 50.0), (-1.0, 1.0)
-#: Velocities of the pelvis that are pulled: share of the cost -> coordinate, and textbook curve.
-_MOVES: dict[str, tuple[str, Callable[..., np.ndarray]]] = {
-    "surge": ("pelvis_tx", partial(reference_sway_mps, 0)),
-    "rise": ("pelvis_ty", reference_rise_mps),
-    "sway": ("pelvis_tz", partial(reference_sway_mps, 2)),
-}
 
 
 @dataclass(frozen=True)
@@ -263,12 +256,13 @@ class _Walk:
     def _pulls(self) -> dict[str, tuple[float, Callable[[np.ndarray], np.ndarray]]]:
         """State -> weight of its pull and textbook curve over the phase: angles, activations, velocity of the pelvis."""
         task, speed, at = self.task, froude_speed(self.model, self.task), self.task.left_contact_phase
-        share = {name: COST_SHARES[name] * task.tracking_weight for name in ("tracking", "activity", *_MOVES)}
+        share = {name: COST_SHARES[name] * task.tracking_weight for name in ("tracking", "activity", *dict(PELVIS_MOVES))}
         usual = typical_stride_time_s(self.model, task)
         pulls: dict[str, tuple[float, Callable[[np.ndarray], np.ndarray]]] = {}
-        for name, (coordinate, velocity) in _MOVES.items():
+        own = task.stride_time_s or usual
+        for axis, (name, coordinate) in enumerate(PELVIS_MOVES):
             if coordinate in self.coordinate_path:
-                move = partial(velocity, task.walking_speed_mps, speed, task.stride_time_s or usual, usual, left_contact_phase=at)
+                move = partial(reference_velocity_mps, axis, task.walking_speed_mps, speed, own, usual, left_contact_phase=at)
                 pulls[f"{self.coordinate_path[coordinate]}/speed"] = (share[name], move)
         for name, w in pull_weights(list(self.coordinate_path)).items():
             pulls[f"{self.coordinate_path[name]}/value"] = (share["tracking"] * w, partial(pulled_angle, name, speed, task))

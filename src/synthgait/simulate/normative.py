@@ -228,36 +228,7 @@ def reference_ground_reaction(speed: float, phase: np.ndarray, left: bool = Fals
     )
 
 
-def reference_rise_mps(
-    walking_speed_mps: float,
-    speed: float,
-    stride_time_s: float,
-    typical_time_s: float,
-    phase: np.ndarray,
-    left_contact_phase: float = 0.5,
-) -> np.ndarray:
-    """Textbook vertical velocity of the pelvis in m/s at phases (any shape) of the right cycle: lowest in the
-    middle of each double support, highest halfway between. It rises by 27 mm at 0.7 m/s and 48 mm at 1.6 m/s
-    (Orendurff et al., J Rehabil Res Dev 2004;41:829), where the leg is of an adult's 0.9 m and the steps are as long
-    as usual; with the square of the step's length where they are not, as an inverted pendulum's (Zijlstra &
-    Hof, Gait Posture 1997;6:249, found so at imposed step lengths).
-
-    Args:
-        stride_time_s, typical_time_s: the walker's own stride time and the usual one at this speed.
-        speed, left_contact_phase: as for ``reference_angle``.
-    """
-    leg_m = (walking_speed_mps / speed) ** 2 / GRAVITY_MPS2
-    rise_m = leg_m / 0.9 * (0.0274 + 0.0232 * (walking_speed_mps * np.sqrt(0.9 / leg_m) - 0.7))
-    rise_m *= (stride_time_s / typical_time_s) ** 2
-    # time since the middle of the last double support, as a fraction of the step
-    since = np.mod(np.asarray(phase, float) - 0.5 * (stance_fraction(speed) - 0.5), 1.0)
-    first = since < left_contact_phase
-    step = np.where(first, left_contact_phase, 1.0 - left_contact_phase)
-    at = np.where(first, since, since - left_contact_phase) / step
-    return np.pi * max(rise_m, 0.005) / (step * stride_time_s) * np.sin(2 * np.pi * at)
-
-
-def reference_sway_mps(
+def reference_velocity_mps(
     axis: int,
     walking_speed_mps: float,
     speed: float,
@@ -266,19 +237,35 @@ def reference_sway_mps(
     phase: np.ndarray,
     left_contact_phase: float = 0.5,
 ) -> np.ndarray:
-    """Textbook forward (axis 0) or sideways (2) velocity of the pelvis in m/s at phases (any shape) of the right cycle: the
-    whole body's centre of mass's, which the textbook's ground reaction gives. Forward forces of longer or
-    shorter steps than usual grow with the step, as an inverted pendulum's.
+    """Textbook velocity of the pelvis in m/s, forward (axis 0), up (1) or to the right (2), at phases (any shape) of the
+    right cycle.
+
+    Forward and sideways it is the whole body's centre of mass's, which the textbook's ground reaction gives. Upward
+    it is lowest in the middle of each double support, highest halfway between: the pelvis rises by 27 mm at 0.7
+    m/s and 48 mm at 1.6 m/s (Orendurff et al., J Rehabil Res Dev 2004;41:829), where the leg is of an adult's 0.9 m.
+    Where steps are longer or shorter than usual, rises go with the square of their length and forward forces with
+    their length, as an inverted pendulum's (Zijlstra & Hof, Gait Posture 1997;6:249).
 
     Args:
-        stride_time_s, typical_time_s, speed, left_contact_phase: as for ``reference_rise_mps``.
+        stride_time_s, typical_time_s: the walker's own stride time and the usual one at this speed.
+        speed, left_contact_phase: as for ``reference_angle``.
     """
-    at = np.arange(200) / 200
-    force = sum(reference_ground_reaction(speed, at, left, left_contact_phase)[:, axis] for left in (False, True))
-    spectrum = np.fft.rfft(GRAVITY_MPS2 * force * (stride_time_s / typical_time_s if axis == 0 else 1.0))
+    longer = stride_time_s / typical_time_s
+    if axis == 1:
+        leg_m = (walking_speed_mps / speed) ** 2 / GRAVITY_MPS2
+        rise_m = longer**2 * leg_m / 0.9 * (0.0274 + 0.0232 * (walking_speed_mps * np.sqrt(0.9 / leg_m) - 0.7))
+        # time since the middle of the last double support, as a fraction of the step
+        since = np.mod(np.asarray(phase, float) - 0.5 * (stance_fraction(speed) - 0.5), 1.0)
+        first = since < left_contact_phase
+        step = np.where(first, left_contact_phase, 1.0 - left_contact_phase)
+        at = np.where(first, since, since - left_contact_phase) / step
+        return np.pi * max(rise_m, 0.005) / (step * stride_time_s) * np.sin(2 * np.pi * at)
+    cycle = np.arange(200) / 200
+    force = sum(reference_ground_reaction(speed, cycle, left, left_contact_phase)[:, axis] for left in (False, True))
+    spectrum = np.fft.rfft(GRAVITY_MPS2 * force * (longer if axis == 0 else 1.0))
     spectrum[1:] *= stride_time_s / (2j * np.pi * np.arange(1, len(spectrum)))
     spectrum[0] = 0.0
-    about = np.interp(np.mod(phase, 1.0), np.append(at, 1.0), np.resize(np.fft.irfft(spectrum, 200), 201))
+    about = np.interp(np.mod(phase, 1.0), np.append(cycle, 1.0), np.resize(np.fft.irfft(spectrum, 200), 201))
     return about + (walking_speed_mps if axis == 0 else 0.0)
 
 

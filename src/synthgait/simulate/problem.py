@@ -27,7 +27,7 @@ from synthgait.musculoskeletal import MusculoskeletalModel
 from synthgait.simulate import compiled
 from synthgait.simulate import dynamics as dyn
 from synthgait.simulate.normative import activity_weights, pull_weights
-from synthgait.simulate.task import COST_SHARES, GROUND_SHARES
+from synthgait.simulate.task import COST_SHARES, GROUND_SHARES, PELVIS_MOVES
 
 #: Node variables and the unit each is measured in inside the programme.
 SCALES = {"q": 0.5, "v": 5.0, "a": 50.0, "act": 0.3, "exc": 0.3, "ten": 0.3, "rate": 5.0, "lum": 0.2}
@@ -310,7 +310,7 @@ class WalkingProblem:
         parts = [COST_SHARES[name] * weight[f"{name}_weight"] * term for name, term in terms.items()]
         if "pelvis_tz" in names:
             parts.append(1e-3 * q[names.index("pelvis_tz")] ** 2)
-        for i, (name, coordinate) in enumerate((("surge", "pelvis_tx"), ("rise", "pelvis_ty"), ("sway", "pelvis_tz"))):
+        for i, (name, coordinate) in enumerate(PELVIS_MOVES):
             if coordinate in names:
                 miss = self._part("v")[names.index(coordinate)] - moves[i]
                 parts.append(COST_SHARES[name] * weight["tracking_weight"] * miss**2)

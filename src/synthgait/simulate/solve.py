@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib import resources
 from typing import Any
 
@@ -25,8 +25,7 @@ from synthgait.simulate.normative import (
     pulled_angle,
     reference_activation,
     reference_ground_reaction,
-    reference_rise_mps,
-    reference_sway_mps,
+    reference_velocity_mps,
     stride_time_bounds_s,
     typical_stride_time_s,
 )
@@ -198,10 +197,8 @@ def _reference(model: MusculoskeletalModel, task: WalkingTask, phases: np.ndarra
     ground = [reference_ground_reaction(speed, phases, left, at).T for left in (False, True)]
     activity = [reference_activation(m.name, speed, phases, at) for m in model.muscles]
     usual = typical_stride_time_s(model, task)
-    moves = [
-        velocity(task.walking_speed_mps, speed, task.stride_time_s or usual, usual, phases, at)
-        for velocity in (partial(reference_sway_mps, 0), reference_rise_mps, partial(reference_sway_mps, 2))
-    ]
+    own = task.stride_time_s or usual
+    moves = [reference_velocity_mps(axis, task.walking_speed_mps, speed, own, usual, phases, at) for axis in range(3)]
     silent = np.zeros(len(phases))
     return np.vstack([*angles, *ground, *(silent if a is None else a for a in activity), *moves])
 

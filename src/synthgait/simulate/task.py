@@ -28,6 +28,8 @@ COST_SHARES = {
     "stride_time": 60.0,
     "trunk": 300.0,
 }
+#: Velocities of the pelvis that are pulled, forward, up and to the right: share of the cost, and coordinate.
+PELVIS_MOVES = (("surge", "pelvis_tx"), ("rise", "pelvis_ty"), ("sway", "pelvis_tz"))
 #: Forward, up, right and heel: how firmly the ground reaction is pulled. Sideways force is all friction of
 #: feet that stand still, which a firm pull makes hard to solve.
 GROUND_SHARES = (4.0, 1.5, 6.0, 1.0)

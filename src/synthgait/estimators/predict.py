@@ -7,6 +7,7 @@ dictionary: per recording (medians over strides, each with a 90 % interval) and 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -206,9 +207,14 @@ def contact_phase(force: np.ndarray) -> float:
     return float((rise - 1 + (0.1 - before) / max(after - before, 1e-9)) / SAMPLES_PER_STRIDE) % 1.0
 
 
+@cache
+def _usual_crosstalk() -> float:
+    return float(np.mean(declared(EmgSpecification, "emg", "laboratory").crosstalk))
+
+
 def _seen_by_electrodes(electric: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """group_side -> (100,): the mean of its muscles, with the laboratory electrode's usual share of the leg's others."""
-    share = float(np.mean(declared(EmgSpecification, "emg", "laboratory").crosstalk))
+    share = _usual_crosstalk()
     seen = {}
     for side in SIDES:
         own = {group: np.mean([electric[f"{muscle}_{side}"] for muscle in muscles], axis=0) for group, muscles in EMG_GROUPS.items()}

@@ -201,6 +201,9 @@ class ConditionSpace:
         """Positions in ``rows``: drawn with weights that fall with the distance from what is wanted, and with how
         unusual the cadence is where it is open.
         """
+        if not wanted:
+            total = np.cumsum(self._chance[rows])
+            return np.minimum(np.searchsorted(total, uniform * total[-1]), len(rows) - 1)
         distance = np.zeros((len(uniform), len(rows)))
         for name, values in wanted.items():
             near = np.asarray(self.population[name], float)[rows]

@@ -33,13 +33,13 @@ from synthgait.simulate.normative import (
     periodic_derivative,
     pull_weights,
     pulled_angle,
-    reference_activation,
-    reference_velocity_mps,
+    pulled_stride_time_s,
     stride_time_bounds_s,
     typical_stride_time_s,
 )
 from synthgait.simulate.task import COST_SHARES, PELVIS_MOVES, WalkingSolution, WalkingTask
 from synthgait.simulate.workers import Side, SideDied, SideError
+from synthgait.textbook import reference_activation, reference_velocity_mps
 
 PROGRESSION = "pelvis_tx"
 #: Bounds as the CasADi engine has them.
@@ -257,9 +257,8 @@ class _Walk:
         """State -> weight of its pull and textbook curve over the phase: angles, activations, velocity of the pelvis."""
         task, speed, at = self.task, froude_speed(self.model, self.task), self.task.left_contact_phase
         share = {name: COST_SHARES[name] * task.tracking_weight for name in ("tracking", "activity", *dict(PELVIS_MOVES))}
-        usual = typical_stride_time_s(self.model, task)
+        own, usual = pulled_stride_time_s(self.model, task), typical_stride_time_s(self.model, task)
         pulls: dict[str, tuple[float, Callable[[np.ndarray], np.ndarray]]] = {}
-        own = task.stride_time_s or usual
         for axis, (name, coordinate) in enumerate(PELVIS_MOVES):
             if coordinate in self.coordinate_path:
                 move = partial(reference_velocity_mps, axis, task.walking_speed_mps, speed, own, usual, left_contact_phase=at)

@@ -17,10 +17,11 @@ from opensim_process import in_opensim
 from synthgait.anthropometry import build_model
 from synthgait.errors import InputError
 from synthgait.planar import planar
-from synthgait.simulate.normative import froude_speed, reference_ground_reaction
+from synthgait.simulate.normative import froude_speed
 from synthgait.simulate.task import COST_SHARES, GROUND_SHARES, WalkingSolution, WalkingTask
 from synthgait.simulate.workers import Side
 from synthgait.subjects import Subject
+from synthgait.textbook import reference_ground_reaction
 
 TASK = WalkingTask(walking_speed_mps=1.2, stride_time_s=1.1, intervals=8, acceleration_weight=0.0, tracking_weight=0.0)
 

@@ -22,7 +22,7 @@ ONLY = {
     "h5py": {"storage"},
 }
 #: What senses, estimates and validates may reach of simulation: plain values and pure functions.
-PLAIN = {"simulate", "simulate.task", "simulate.normative"}
+PLAIN = {"simulate", "simulate.task"}
 
 
 def name_of(path: Path) -> str:

@@ -23,15 +23,21 @@ from synthgait.estimators.features.windows import CYCLE_SAMPLES, Body
 from synthgait.estimators.networks import StrideNetwork
 
 #: Of the folder; a folder of another version is refused, because its features mean something else.
-ESTIMATOR_VERSION = "1"
+ESTIMATOR_VERSION = "2"
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "weights.safetensors"
 
 
 def build_network(task: str, sensor: str, network: Mapping[str, Any]) -> StrideNetwork:
-    """An untrained network for a task and sensor; ``network`` has backbone, width and depth."""
+    """An untrained network for a task and sensor; ``network`` has backbone, width and depth, and ``widths`` of sensors that differ."""
     values, curves = tasks.task_outputs(task)
     kind = tasks.sensor_named(sensor)
-    return StrideNetwork(len(kind.channels), len(kind.scalars), len(values), len(curves), CYCLE_SAMPLES, **network)
+    size = {"backbone": network["backbone"], "width": width_of(network, sensor), "depth": network["depth"]}
+    return StrideNetwork(len(kind.channels), len(kind.scalars), len(values), len(curves), CYCLE_SAMPLES, **size)
+
+
+def width_of(network: Mapping[str, Any], sensor: str) -> int:
+    """Width of a sensor's network."""
+    return int(network.get("widths", {}).get(sensor, network["width"]))
 
 
 @dataclass

@@ -33,7 +33,7 @@ DEFAULTS: dict[str, Any] = {
     "strides_per_walk": 8,
     "held_out": 0.15,
     "members": 2,
-    "network": {"backbone": "cnn", "width": 32, "depth": 3},
+    "network": {"backbone": "cnn", "width": 32, "depth": 3, "widths": {}},
     "steps": 500,
     "batch": 128,
     "learning_rate": 0.004,
@@ -75,8 +75,13 @@ def _check(recipe: dict[str, Any]) -> None:
         raise InputError("sensors of the recipe is not a list of names; give at least one")
     for name in recipe["sensors"]:
         tasks.sensor_named(name)
-    if set(recipe["network"]) != {"backbone", "width", "depth"}:
-        raise InputError("network of the recipe takes backbone, width and depth")
+    if set(recipe["network"]) != {"backbone", "width", "depth", "widths"}:
+        raise InputError("network of the recipe takes backbone, width, depth and widths")
+    widths = recipe["network"]["widths"]
+    if not isinstance(widths, dict) or any(not isinstance(width, int) or not 4 <= width <= 1024 for width in widths.values()):
+        raise InputError(f"widths of the recipe's network are {widths!r}; give sensors and numbers of 4 to 1024, as lower_back: 16")
+    for name in widths:
+        tasks.sensor_named(name)
     if recipe["network"]["backbone"] not in BACKBONES:
         raise InputError(f"network {recipe['network']['backbone']!r} is unknown; choose one of {', '.join(BACKBONES)}")
     for key, low, high in (

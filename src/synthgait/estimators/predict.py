@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from synthgait.conventions import ELECTROMECHANICAL_DELAY_S, EMG_GROUPS, IMU_CHANNELS, SAMPLES_PER_STRIDE, SIDES
+from synthgait.conventions import (
+    ELECTROMECHANICAL_DELAY_S,
+    EMG_GROUPS,
+    GRAVITY_MPS2,
+    IMU_CHANNELS,
+    MUSCLES,
+    SAMPLES_PER_STRIDE,
+    SIDES,
+)
 from synthgait.errors import InputError
 from synthgait.estimators import tasks
 from synthgait.estimators.base import ensemble
@@ -22,7 +30,8 @@ from synthgait.estimators.features import poses
 from synthgait.estimators.features.windows import Body, Windows
 from synthgait.gait import later
 from synthgait.sensors.base import declared
-from synthgait.sensors.emg import SURFACE, EmgSpecification
+from synthgait.sensors.emg import EmgSpecification, with_crosstalk
+from synthgait.textbook import base_name, reference_activation
 
 if TYPE_CHECKING:
     from synthgait.estimators.base import GaitEstimator
@@ -62,8 +71,7 @@ def predict(
         double_support_time_s; ``intervals`` name -> (low, high), 90 %; ``strides`` name -> list per
         stride, with ``time_s``; ``events``, see ``contacts.gait_events``; ``sensor``, ``n_strides``, ``repetition`` (0 to 1).
         muscle_activation: ``activation`` and ``activation_sd`` muscle -> (100,), ``emg`` group_side ->
-        (100,), as an electrode would show it (earlier by the electromechanical delay, with crosstalk),
-        ``vertical_force`` side -> (100,) in body weights.
+        (100,), as an electrode would show it (see ``muscle_curves``), ``vertical_force`` side -> (100,) in body weights.
 
     Raises:
         InputError: no such sensor, channels missing, wrong units, no walking in the recording.
@@ -84,7 +92,7 @@ def predict(
         result = summarise(*per_stride(out[0], out[1], windows, tasks.sensor_named(name)))
         result["events"] = gait_events(signals, float(rate or 0.0), name, result)
     else:
-        result = muscle_curves(out[2], out[3], windows.stride_time_s, reference_side)
+        result = muscle_curves(out[2], out[3], windows, reference_side)
     return result | {"sensor": name, "n_strides": len(windows), "repetition": float(np.median(windows.score))}
 
 
@@ -214,35 +222,46 @@ def _usual_crosstalk() -> float:
 
 def _seen_by_electrodes(electric: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """group_side -> (100,): the mean of its muscles, with the laboratory electrode's usual share of the leg's others."""
-    share = _usual_crosstalk()
-    seen = {}
+    seen: dict[str, np.ndarray] = {}
     for side in SIDES:
-        own = {group: np.mean([electric[f"{muscle}_{side}"] for muscle in muscles], axis=0) for group, muscles in EMG_GROUPS.items()}
-        for group, curve in own.items():
-            others = np.mean([own[other] for other in SURFACE if other != group], axis=0)
-            seen[f"{group}_{side}"] = (1.0 - share) * curve + share * others
+        leg = np.stack([np.mean([electric[f"{muscle}_{side}"] for muscle in muscles], axis=0) for muscles in EMG_GROUPS.values()], axis=-1)
+        seen |= {f"{group}_{side}": curve for group, curve in zip(EMG_GROUPS, with_crosstalk(leg, _usual_crosstalk()).T, strict=True)}
     return seen
 
 
-def muscle_curves(curves: np.ndarray, sd: np.ndarray, stride_time_s: np.ndarray, reference_side: str) -> dict[str, Any]:
-    """Average curves over windows (N, Q, S), each turned so that it starts at the initial contact. What an
-    electrode sees (``emg``) precedes the activation, which makes force at once, by the electromechanical delay,
-    and holds some of its neighbours'.
+def _usual_emg(speed: float, stance_starts: Mapping[str, float]) -> dict[str, np.ndarray]:
+    """Textbook envelopes (100,) of the muscles that have one, at a dimensionless speed; each side's cycle begins at its phase."""
+    phase = np.arange(SAMPLES_PER_STRIDE) / SAMPLES_PER_STRIDE
+    known = {name: reference_activation(f"{base_name(name)}_r", speed, np.mod(phase - stance_starts[name[-1]], 1.0)) for name in MUSCLES}
+    return {name: curve for name, curve in known.items() if curve is not None}
+
+
+def muscle_curves(curves: np.ndarray, sd: np.ndarray, windows: Windows, reference_side: str) -> dict[str, Any]:
+    """Average curves over windows (N, Q, S), each turned so that it starts at the initial contact.
+
+    What an electrode sees (``emg``) is the mean of two estimates that err apart: the activation read off the motion,
+    which makes force at once, earlier by the electromechanical delay; and the envelope that textbooks give for that
+    speed. The first knows this walker's joints, the second what healthy muscles do beyond what those need.
     """
     if reference_side not in ("own", *SIDES):
         raise InputError(f"reference_side is {reference_side!r}; write own, r or l")
-    starts = {
+    landings = {
         side: np.array([contact_phase(window[tasks.CURVES.index(f"ground_reaction_y_{side}")]) for window in curves]) for side in SIDES
     }
+    starts = landings if reference_side == "own" else dict.fromkeys(SIDES, landings[reference_side])
     mean: dict[str, np.ndarray] = {}
     spread: dict[str, np.ndarray] = {}
     for index, name in enumerate(tasks.CURVES):
-        start = starts[name[-1] if reference_side == "own" else reference_side]
+        start = starts[name[-1]]
         mean[name] = np.mean([_resampled(c[index], s) for c, s in zip(curves, start, strict=True)], axis=0)
         spread[name] = np.mean([_resampled(c[index], s) for c, s in zip(sd, start, strict=True)], axis=0).clip(0)
     force = {side: mean.pop(f"ground_reaction_y_{side}") for side in SIDES}
     activation = {name: np.clip(curve, 0.0, 1.0) for name, curve in mean.items()}
-    delay = ELECTROMECHANICAL_DELAY_S / float(np.median(stride_time_s))
-    electric = {name: later(curve, -delay) for name, curve in activation.items()}
+    stride_time_s = float(np.median(windows.stride_time_s))
+    speed = float(np.exp(np.median(windows.base)) * np.sqrt(windows.body.length_m / GRAVITY_MPS2) / stride_time_s)
+    after = {side: float(np.angle(np.exp(2j * np.pi * (landings[side] - starts[side])).mean()) / (2 * np.pi)) for side in SIDES}
+    usual = _usual_emg(speed, after)
+    electric = {name: later(curve, -ELECTROMECHANICAL_DELAY_S / stride_time_s) for name, curve in activation.items()}
+    electric |= {name: 0.5 * (electric[name] + curve) for name, curve in usual.items()}
     emg = _seen_by_electrodes(electric)
     return {"activation": activation, "activation_sd": {name: spread[name] for name in activation}, "emg": emg, "vertical_force": force}

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from synthgait.estimators.base import build_network
+from synthgait.estimators.base import build_network, width_of
 from synthgait.estimators.features.windows import CYCLE_SAMPLES
 from synthgait.estimators.fit import descend, standardise
 from synthgait.estimators.networks import StrideNetwork
@@ -34,7 +34,7 @@ def masked_reconstruction(examples: Examples, recipe: Mapping[str, Any], seed: i
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build_network(recipe["task"], examples.sensor, recipe["network"])
-        head = nn.Conv1d(recipe["network"]["width"], examples.cycles.shape[1], 5, padding=2, padding_mode="circular")
+        head = nn.Conv1d(width_of(recipe["network"], examples.sensor), examples.cycles.shape[1], 5, padding=2, padding_mode="circular")
     standardise(network, examples)
     network.train()
 

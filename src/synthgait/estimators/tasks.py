@@ -53,7 +53,7 @@ class Sensor:
 
 
 def _trunk(placement: str) -> Sensor:
-    negated = ("acc_right", "gyr_up", "gyr_forward", "velocity_right", "displacement_right")
+    negated = ("acc_right", "velocity_right", "displacement_right")
     return Sensor(placement, trunk.CHANNELS, trunk.SCALARS, partial(trunk.featurise, placement=placement), negated)
 
 

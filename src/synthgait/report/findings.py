@@ -32,7 +32,7 @@ CERTIFICATE = {
 }
 #: Column of ``walking_table`` -> lowest and highest value of a healthy adult who walks like one at about 1.2 m/s.
 #: Swing knee over 50, a visible push-off, vertical force of 1.0 to 1.3 and a cadence of 95 to 130 are what issue 2
-#: of the project asks for; the other limits stand some degrees about the textbook curves of ``simulate.normative``.
+#: of the project asks for; the other limits stand some degrees about the textbook curves of ``textbook``.
 EXPECTED = {
     "cadence, steps/min": (95.0, 130.0),
     "knee in swing, °": (50.0, 75.0),

@@ -3,7 +3,7 @@
 In: strides as ``Trials`` and the number of one of them. Out: matplotlib figures.
 
 Every curve begins at its own leg's initial contact. The dashed curves are the textbook ones of
-``simulate.normative``, which says their sources; no spread is drawn, because none is known there.
+``textbook``, which says their sources; no spread is drawn, because none is known there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from synthgait.conventions import EMG_GROUPS, GRAVITY_MPS2, SAMPLES_PER_STRIDE, 
 from synthgait.gait import coordinates_of, skeleton_of
 from synthgait.kinematics import point_motion
 from synthgait.report.style import GREY, INK, PALE, SIDE_COLOURS, SIDE_NAMES, cycle_axis, drawing
-from synthgait.simulate.normative import reference_angle, reference_ground_reaction
+from synthgait.textbook import reference_angle, reference_ground_reaction
 from synthgait.trials import Trials
 
 ANGLE_PANELS = (

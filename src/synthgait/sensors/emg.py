@@ -62,6 +62,12 @@ class EmgSpecification:
         return self.gain_sd > 0 or self.crosstalk[1] > 0 or self.noise > 0 or self.amplitude_cv > 0
 
 
+def with_crosstalk(leg: np.ndarray, share: np.ndarray | float) -> np.ndarray:
+    """What the electrodes (..., C) of one leg see when a share of each is the mean of the others."""
+    others = (leg.sum(axis=-1, keepdims=True) - leg) / max(leg.shape[-1] - 1, 1)
+    return leg if leg.shape[-1] < 2 else (1.0 - share) * leg + share * others
+
+
 class EMG:
     """Surface electrodes.
 
@@ -129,12 +135,8 @@ class EMG:
         spec, people, channels = self.sensor, len(seen), seen.shape[2]
         half = len(self.muscles)
         leak = rng.uniform(*spec.crosstalk, (people, 1, channels))
-        if half > 1:
-            for start in (0, half):
-                leg = seen[..., start : start + half]
-                others = (leg.sum(axis=-1, keepdims=True) - leg) / (half - 1)
-                share = leak[..., start : start + half]
-                seen[..., start : start + half] = (1 - share) * leg + share * others
+        for leg in (slice(0, half), slice(half, None)):
+            seen[..., leg] = with_crosstalk(seen[..., leg], leak[..., leg])
         seen = seen * (1.0 + spec.amplitude_cv * rng.standard_normal(seen.shape))
         seen = np.abs(seen + spec.noise * rng.standard_normal(seen.shape))
         return seen * np.exp(spec.gain_sd * rng.standard_normal((people, 1, channels)))

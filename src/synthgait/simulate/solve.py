@@ -23,14 +23,13 @@ from synthgait.simulate.normative import (
     froude_speed,
     periodic_derivative,
     pulled_angle,
-    reference_activation,
-    reference_ground_reaction,
-    reference_velocity_mps,
+    pulled_stride_time_s,
     stride_time_bounds_s,
     typical_stride_time_s,
 )
 from synthgait.simulate.problem import TASK, Layout, WalkingProblem
 from synthgait.simulate.task import WalkingSolution, WalkingTask
+from synthgait.textbook import reference_activation, reference_ground_reaction, reference_velocity_mps
 
 _IPOPT = {
     "max_iter": 200,
@@ -196,8 +195,7 @@ def _reference(model: MusculoskeletalModel, task: WalkingTask, phases: np.ndarra
     angles = [pulled_angle(name, speed, task, phases) for name in model.coordinates]
     ground = [reference_ground_reaction(speed, phases, left, at).T for left in (False, True)]
     activity = [reference_activation(m.name, speed, phases, at) for m in model.muscles]
-    usual = typical_stride_time_s(model, task)
-    own = task.stride_time_s or usual
+    own, usual = pulled_stride_time_s(model, task), typical_stride_time_s(model, task)
     moves = [reference_velocity_mps(axis, task.walking_speed_mps, speed, own, usual, phases, at) for axis in range(3)]
     silent = np.zeros(len(phases))
     return np.vstack([*angles, *ground, *(silent if a is None else a for a in activity), *moves])
@@ -219,7 +217,7 @@ def _task_values(model: MusculoskeletalModel, task: WalkingTask) -> list[float]:
         "gravity_x_mps2": -GRAVITY_MPS2 * np.sin(angle),
         "gravity_y_mps2": -GRAVITY_MPS2 * np.cos(angle),
         "friction_rounding": 0.0,
-        "reference_stride_time_s": task.stride_time_s or typical_stride_time_s(model, task),
+        "reference_stride_time_s": pulled_stride_time_s(model, task),
     }
     return [float(values[name]) for name in TASK]
 

@@ -4,9 +4,10 @@ In: ``<joint>_{x,y[,z]}`` with Y up, in any unit, or joint angles in rad. Out: `
 
 Poses are taken relative to the hips and in units of their own leg (the vertical from hip to ankle
 in mid-stance, which a compressed depth does not change), so unit, scale and displacement are never
-used. Forward is the horizontal axis along which the ankles pass each other, towards the side the
-knees bend to. The physical estimate is the speed at which the standing foot goes backwards under
-the hips. How far the depth is compressed shows in thighs and shanks that seem shorter when they
+used. Up is the mean line from the ankles to the hips over a stride, however a camera is tilted. Forward
+is the horizontal axis along which the ankles pass each other, towards the side the knees bend to. The
+physical estimate is the speed at which the standing foot goes backwards under the hips. How far the
+depth is compressed shows in thighs and shanks that seem shorter when they
 lean: ``depth`` is the stretch along the walk that would make them rigid.
 
 Joint angles lose their mean (zeros differ between laboratories); a two-segment leg turns them
@@ -102,6 +103,7 @@ def pose_windows(
 ) -> w.Windows:
     """Windows from Fourier coefficients (N, 1 + HARMONICS, len(names), 3) of points relative to the hips, in legs."""
     place = {name: column for column, name in enumerate(names)}
+    coefficients = _upright(coefficients, place)
     forward = _forward(coefficients, place)
     right = np.cross(forward, np.array([0.0, 1.0, 0.0]))
     turned = np.stack(
@@ -121,6 +123,17 @@ def pose_windows(
     distance = 0.5 * (ankles[:, :, 0] - ankles[:, :, 1]).max(axis=1) + 0.5 * (ankles[:, :, 1] - ankles[:, :, 0]).max(axis=1)
     scalars = w.common_scalars(period, base, body, depth, distance)
     return w.Windows(cycles, present, scalars, base, period, centre, score, body)
+
+
+def _upright(coefficients: np.ndarray, place: dict[str, int]) -> np.ndarray:
+    """Each window turned the shortest way that sets the mean of its ankles under the hips."""
+    up = -(coefficients[:, 0, place["ankle_r"]] + coefficients[:, 0, place["ankle_l"]]).real
+    up /= np.linalg.norm(up, axis=1, keepdims=True)
+    half = up + np.array([0.0, 1.0, 0.0])
+    half /= np.linalg.norm(half, axis=1, keepdims=True)
+    # half a turn about the bisector of this line and the vertical, then half a turn about the vertical
+    turned = np.array([-1.0, 1.0, -1.0])[:, None] * (2 * half[:, :, None] * half[:, None, :] - np.eye(3))
+    return np.einsum("nij,nkpj->nkpi", turned, coefficients)
 
 
 def _forward(coefficients: np.ndarray, place: dict[str, int]) -> np.ndarray:

@@ -21,8 +21,10 @@ from synthgait.conventions import GRAVITY_MPS2
 from synthgait.errors import InputError
 from synthgait.estimators.features import windows as w
 
+#: Turning rates find the strides, the axes and the turns, but no network sees them: how far a lower back rolls and
+#: nods depends on a spine that the simulated body has as one joint.
 CHANNELS = (
-    "acc_up", "acc_forward", "acc_right", "gyr_up", "gyr_forward", "gyr_right",
+    "acc_up", "acc_forward", "acc_right",
     "velocity_up", "velocity_forward", "velocity_right", "displacement_up", "displacement_right",
 )  # fmt: skip
 SCALARS = ("stride_time", "size", "size_known", "base", "harmonic_ratio")
@@ -83,12 +85,11 @@ def featurise(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, body: 
     frames = rotation_to_up(up, np.eye(3)[int(np.argmin(np.abs(up.mean(axis=0))))])
     acc = np.einsum("nij,nkj->nki", frames, coefficients[:, :, :3])
     gyr = np.einsum("nij,nkj->nki", frames, coefficients[:, :, 3:])
-    acc, gyr = _forward(acc, gyr, period)
-    return _windows(acc, gyr, period, centre, score, body)
+    return _windows(_forward(acc, gyr, period), period, centre, score, body)
 
 
-def _forward(acc: np.ndarray, gyr: np.ndarray, period: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Turn the horizontal axes so that they are forward and right, one angle per recording."""
+def _forward(acc: np.ndarray, gyr: np.ndarray, period: np.ndarray) -> np.ndarray:
+    """The accelerations with the horizontal axes turned so that they are forward and right, one angle per recording."""
     even, odd = acc[:, 2::2, 1:], acc[:, 1::2, 1:]
     spin_even, spin_odd = gyr[:, 2::2, 1:], gyr[:, 1::2, 1:]
 
@@ -104,17 +105,14 @@ def _forward(acc: np.ndarray, gyr: np.ndarray, period: np.ndarray) -> tuple[np.n
         axis = -axis
     # right = forward x up; with horizontal 2 = up x horizontal 1 it is the forward axis turned by -90 deg.
     turn = np.array([[axis[0], axis[1]], [axis[1], -axis[0]]])
-    return (
-        np.concatenate([acc[:, :, :1], acc[:, :, 1:] @ turn.T], axis=2),
-        np.concatenate([gyr[:, :, :1], gyr[:, :, 1:] @ turn.T], axis=2),
-    )
+    return np.concatenate([acc[:, :, :1], acc[:, :, 1:] @ turn.T], axis=2)
 
 
-def _windows(acc: np.ndarray, gyr: np.ndarray, period: np.ndarray, centre: np.ndarray, score: np.ndarray, body: w.Body) -> w.Windows:
+def _windows(acc: np.ndarray, period: np.ndarray, centre: np.ndarray, score: np.ndarray, body: w.Body) -> w.Windows:
     length = body.length_m
     velocity = w.integrate(acc, period) / np.sqrt(GRAVITY_MPS2 * length)
     displacement = w.integrate(acc, period, 2) / length
-    channels = np.concatenate([acc / GRAVITY_MPS2, gyr * np.sqrt(length / GRAVITY_MPS2), velocity, displacement[:, :, [0, 2]]], axis=2)
+    channels = np.concatenate([acc / GRAVITY_MPS2, velocity, displacement[:, :, [0, 2]]], axis=2)
     steps = w.integrate(acc, period, 2)[:, :, :1].copy()
     steps[:, 1::2] = 0.0  # what repeats every stride only is a limp or a lean, not the pendulum of a step
     excursion = np.ptp(w.cycles(steps)[:, :, 0], axis=1)

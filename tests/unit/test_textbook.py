@@ -6,11 +6,8 @@ import numpy as np
 import pytest
 
 from synthgait.conventions import GRAVITY_MPS2
-from synthgait.simulate.normative import (
-    periodic_derivative,
-    reference_ground_reaction,
-    reference_velocity_mps,
-)
+from synthgait.simulate.normative import periodic_derivative
+from synthgait.textbook import reference_ground_reaction, reference_velocity_mps
 
 SPEED_MPS, FROUDE, STRIDE_TIME_S = 1.2, 0.4, 1.1
 PHASE = np.arange(200) / 200

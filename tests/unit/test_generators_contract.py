@@ -20,6 +20,7 @@ from synthgait.generators.conditions import ConditionSpace, condition_table
 from synthgait.generators.diffusion import denoise
 from synthgait.generators.prior import ConditionalGaussian
 from synthgait.generators.train import Recipe, parse_recipe, split_by_subject
+from synthgait.subjects import MASS_RANGE_KG
 from synthgait.trials import Trials
 from varied_walkers import varied_walkers
 
@@ -238,3 +239,11 @@ def test_shufflers_are_rare_unless_asked_for() -> None:
         quick = space.draw(request, rngs)["stride_time_s"] < usual_s / 1.4
         assert 0.02 < quick.mean() < 0.3
     assert np.all(space.draw({"stride_time_s": usual_s / 1.8}, rngs)["stride_time_s"] == usual_s / 1.8)
+
+
+def test_nobody_is_smaller_than_a_person() -> None:
+    child = {"age_years": 5.0, "height_m": 0.97, "mass_kg": 10.3, "leg_length_m": 0.45, "severity": 0.0, "slope": 0.0}
+    child |= {"knee_varus_rad": 0.0, "sex": "female", "pathology": "none", "affected_side": "none", "walking_speed_mps": 0.6}
+    space = ConditionSpace(pd.DataFrame([child | {"stride_time_s": 0.9}] * 2))
+    drawn = space.draw({}, [np.random.default_rng(i) for i in range(200)])
+    assert drawn["mass_kg"].min() == MASS_RANGE_KG[0] < drawn["mass_kg"].max()

@@ -286,8 +286,9 @@ def _impose(drawn: pd.DataFrame, wanted: Mapping[str, np.ndarray]) -> pd.DataFra
         # Nagasaki, Gait Posture 1998;7:225), so that stride time goes with 1 / sqrt(speed)
         ratio = wanted["walking_speed_mps"] / np.asarray(out["walking_speed_mps"], float)
         out["stride_time_s"] = out["stride_time_s"] / np.sqrt(np.clip(ratio, 0.5, 2.0))
-    for name, values in wanted.items():
-        out[name] = values
+    # a small child varied once more would weigh less than anybody may
+    for name, limits in LIMITS.items():
+        out[name] = wanted[name] if name in wanted else np.clip(out[name], *limits)
     return out
 
 

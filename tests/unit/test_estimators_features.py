@@ -163,6 +163,21 @@ def test_pose_is_free_of_unit_heading_and_displacement() -> None:
     assert np.allclose(found.cycles, reference.cycles, atol=1e-4)
 
 
+def test_pose_stands_upright_however_the_camera_is_tilted() -> None:
+    plain = pose_signal(1.2, 1.1)
+    reference = poses.featurise_pose(plain, 60.0, w.Body(1.75), metric=False)
+    for pitch, roll in np.deg2rad([(8.0, 0.0), (-8.0, 3.0)]):
+        tilted = {}
+        for name in {key[:-2] for key in plain}:
+            x, y, z = (plain[f"{name}_{axis}"] for axis in "xyz")
+            y, z = np.cos(pitch) * y - np.sin(pitch) * z, np.sin(pitch) * y + np.cos(pitch) * z
+            tilted |= {f"{name}_x": np.cos(roll) * x + np.sin(roll) * y, f"{name}_y": np.cos(roll) * y - np.sin(roll) * x, f"{name}_z": z}
+        found = poses.featurise_pose(tilted, 60.0, w.Body(1.75), metric=False)
+        assert np.allclose(found.base, reference.base, atol=0.02)
+        # the unit, the vertical leg of the tilted pose, is a few per cent off
+        assert np.allclose(found.cycles, reference.cycles, atol=0.04)
+
+
 def test_angles_forget_their_zero_and_refuse_degrees() -> None:
     t = np.arange(0, 10, 0.01)
     angles = {"hip_flexion_r": 0.4 * np.cos(2 * np.pi * t / 1.2), "knee_flexion_r": 0.5 - 0.5 * np.cos(2 * np.pi * (t / 1.2 - 0.2))}

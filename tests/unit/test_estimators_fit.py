@@ -135,6 +135,10 @@ def test_muscles_follow_the_cycle(people: Trials) -> None:
         own = truth if name.endswith("_r") else np.roll(truth, -50)
         assert np.corrcoef(found["activation"][name], own)[0, 1] > 0.97, name
     assert set(found["emg"]) >= {"soleus_r", "gluteus_medius_l"}
+    time = {"sensor": "joint_angles", "stride_time_s": float(new.table["stride_time_s"][0])}
+    seen = muscles.predict(angles, reference_side="r", **time)["emg"]
+    for name, own in found["emg"].items():
+        assert np.corrcoef(seen[name], own if name.endswith("_r") else np.roll(own, 50))[0, 1] > 0.98, name
 
 
 def test_contact_is_where_the_force_begins() -> None:
@@ -147,6 +151,7 @@ def test_bad_recipes_and_data_are_named(people: Trials) -> None:
     for recipe, message in (
         ("nothing", "no recipe"), ({"task": "taste"}, "taste"), ({"speed": 1}, "unknown key 'speed'"), ({"sensors": ["nose"]}, "nose"),
         ({"network": {"backbone": "mlp"}}, "mlp"), ({"steps": 0}, "steps"), ({"network": {"layers": 3}}, "backbone"),
+        ({"network": {"widths": {"lower_back": 0}}}, "widths"), ({"network": {"widths": {"nose": 16}}}, "nose"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=message):
             read_recipe(recipe)

@@ -236,13 +236,11 @@ def _poses(trials: Trials, rng: np.random.Generator, *, flat: bool) -> list[Wind
             here[:, :, 0] = np.cos(yaw) * here[:, :, 0] + np.sin(yaw) * here[:, :, 2]
             here[:, :, 2] = 0.0
         here -= 0.5 * (here[:, [place["hip_r"]]] + here[:, [place["hip_l"]]])
-        measured = poses.leg_of(here, place)
-        coefficients = (np.fft.rfft(here / measured, axis=0)[: HARMONICS + 1] / len(here))[None]
-        body = random_body(row, rng)
-        if not body.known and not flat:
-            body = Body(leg_length_m=measured / poses.ANKLE_SHARE)
+        coefficients = (np.fft.rfft(here, axis=0)[: HARMONICS + 1] / len(here))[None]
         one = np.ones(1)
-        out.append(poses.pose_windows(list(_POSE_NAMES), coefficients, float(row["stride_time_s"]) * one, 0 * one, one, body, flat=flat))
+        timed = float(row["stride_time_s"]) * one, 0 * one, one
+        unit_m = None if flat else 1.0
+        out.append(poses.pose_windows(list(_POSE_NAMES), coefficients, *timed, random_body(row, rng), unit_m=unit_m, flat=flat))
     return out
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -215,5 +216,5 @@ def _summary(shards: list[Path]) -> dict[str, Any]:
         ok += int((table["status"] == "ok").sum())
         again += int((table["attempts"] > 1).sum())
         # the reason without its number, so that like goes with like
-        messages.update("".join(c for c in text if not (c.isdigit() or c == ".")) for text in table["status_message"] if text)
+        messages.update(re.sub(r"\d+(\.\d+)?", "…", text) for text in table["status_message"] if text)
     return {"n_strides": n, "n_ok": ok, "n_drawn_again": again, "messages": dict(messages)}

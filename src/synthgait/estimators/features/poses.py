@@ -59,8 +59,6 @@ def featurise_pose(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, b
     if not leg > 0:
         raise InputError("the ankles are not below the hips; give poses with the y axis up")
     points = points / leg
-    if metric and not body.known and 0.3 < leg < 1.2:
-        body = w.Body(leg_length_m=leg / ANKLE_SHARE)
     moving = w.band(points.reshape(len(points), -1))
     centre, period, score = w.stride_times(moving)
     if not len(centre):
@@ -68,7 +66,7 @@ def featurise_pose(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, b
     if len(points) < _FEW_STRIDES * np.median(period) * w.WORKING_RATE_HZ:
         period = _between_landings({name: points[:, column] for name, column in place.items()}, period)
     coefficients = w.fourier(points.reshape(len(points), -1), centre, period).reshape(len(centre), 1 + w.HARMONICS, len(names), 3)
-    return pose_windows(names, coefficients, period, centre, score, body, flat=len(axes) == 2)
+    return pose_windows(names, coefficients, period, centre, score, body, unit_m=leg if metric else None, flat=len(axes) == 2)
 
 
 def _between_landings(points: dict[str, np.ndarray], period: np.ndarray) -> np.ndarray:
@@ -99,11 +97,18 @@ def pose_windows(
     score: np.ndarray,
     body: w.Body,
     *,
+    unit_m: float | None = None,
     flat: bool = False,
 ) -> w.Windows:
-    """Windows from Fourier coefficients (N, 1 + HARMONICS, len(names), 3) of points relative to the hips, in legs."""
+    """Windows from Fourier coefficients (N, 1 + HARMONICS, len(names), 3) of points relative to the hips; ``unit_m``
+    is their unit where it is known, and gives the size of an unknown body.
+    """
     place = {name: column for column, name in enumerate(names)}
     coefficients = _upright(coefficients, place)
+    leg = leg_of(w.cycles(coefficients.reshape(*coefficients.shape[:2], -1), mean=True).reshape(-1, len(names), 3), place)
+    coefficients = coefficients / leg
+    if unit_m is not None and not body.known and 0.3 < leg * unit_m < 1.2:
+        body = w.Body(leg_length_m=leg * unit_m / ANKLE_SHARE)
     forward = _forward(coefficients, place)
     right = np.cross(forward, np.array([0.0, 1.0, 0.0]))
     turned = np.stack(

@@ -20,7 +20,7 @@ from synthgait import storage
 from synthgait.errors import InputError
 from synthgait.estimators import tasks
 from synthgait.estimators.base import GaitEstimator, build_network, ensemble
-from synthgait.estimators.networks import BACKBONES, StrideNetwork
+from synthgait.estimators.networks import BACKBONES, StrideNetwork, one_thread
 from synthgait.estimators.predict import Z90, per_stride
 from synthgait.estimators.sense import Examples, sense
 from synthgait.trials import Trials
@@ -143,6 +143,7 @@ def fit(
     return GaitEstimator(resolved["task"], networks, {**resolved, "held_out_errors": errors, "fitted_on": fitted_on})
 
 
+@one_thread()
 def train(
     examples: Examples,
     recipe: Mapping[str, Any],

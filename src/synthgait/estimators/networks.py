@@ -10,12 +10,25 @@ exactly for the convolution, the attention and the state space. The backbones ar
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from synthgait.errors import InputError
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Networks this small are slower on two threads, and many times slower where another process wants a core."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Prediction(NamedTuple):

@@ -19,13 +19,14 @@ from torch import nn
 from synthgait.estimators.base import build_network, width_of
 from synthgait.estimators.features.windows import CYCLE_SAMPLES
 from synthgait.estimators.fit import descend, standardise
-from synthgait.estimators.networks import StrideNetwork
+from synthgait.estimators.networks import StrideNetwork, one_thread
 from synthgait.estimators.sense import Examples
 
 #: Chance that a channel is hidden throughout, and the share of the stride that the others are hidden for.
 _HIDDEN_CHANNELS, _HIDDEN_SHARE = 0.3, 0.3
 
 
+@one_thread()
 def masked_reconstruction(examples: Examples, recipe: Mapping[str, Any], seed: int) -> tuple[StrideNetwork, list[float]]:
     """Train on windows alone for ``recipe["steps"]`` steps. Returns the network, its heads as they were initialised,
     and the loss of every step.

@@ -19,8 +19,7 @@ The row ``seed`` puts training strides in the synthetic ones' place: what a perf
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from torch import nn
 
 from synthgait.conventions import GRAVITY_MPS2
 from synthgait.errors import InputError
+from synthgait.estimators.networks import one_thread
 from synthgait.trials import Trials
 
 #: What the figures are, in the order of the printed table.
@@ -268,7 +268,7 @@ def _network(
     centre, width = (targets.mean(0), targets.std(0) + 1e-9) if regression else (0.0, 1.0)
     wanted = torch.tensor((targets - centre) / width, dtype=torch.float32)
     random = torch.Generator().manual_seed(seed)
-    with _one_thread(), torch.random.fork_rng():
+    with one_thread(), torch.random.fork_rng():
         torch.manual_seed(seed)
         network = nn.Sequential(
             nn.Linear(x.shape[1], 64),
@@ -298,17 +298,6 @@ def _network(
         network.eval()
         with torch.no_grad():
             return network(y).numpy().astype(float) * width + centre
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Networks this small are slower on two threads, and many times slower where another process wants a core."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _people(strides: Trials) -> np.ndarray:

@@ -12,12 +12,13 @@ al. (Gait Posture 2002;16:78). None of them comes from the recordings that anyth
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from synthgait.conventions import GRAVITY_MPS2
+from synthgait.conventions import GRAVITY_MPS2, MUSCLES, SAMPLES_PER_STRIDE
 
 #: Dimensionless speeds v / sqrt(g * leg length) of the three columns below: slow, natural, fast.
 _SPEEDS = (0.20, 0.43, 0.60)
@@ -115,12 +116,26 @@ def reference_angle(coordinate: str, speed: float, phase: np.ndarray, left_conta
 def reference_activation(muscle: str, speed: float, phase: np.ndarray, left_contact_phase: float = 0.5) -> np.ndarray | None:
     """Textbook activation (0 to 1) of a muscle of the model, or None where there is no curve; arguments as
     for ``reference_angle``. It grows by a tenth for every 0.06 of dimensionless speed.
+
+    The curves are envelopes of EMG, which simulated activations are pulled to as they stand: pulled to the same curves
+    an electromechanical delay later, ground reactions came closer to real ones and the timing of five muscles did not.
     """
     curve = next((points for name, points in ACTIVITY_PERCENT.items() if muscle.startswith(name)), None)
     if curve is None:
         return None
     level = 0.01 * _spline(curve)(_percent(speed, phase, muscle.endswith("_l"), left_contact_phase))[..., 0]
     return level * float(np.clip(1.0 + 1.6 * (speed - 0.43), 0.55, 1.5))
+
+
+def usual_emg(speed: float, landing_phase: Mapping[str, float]) -> dict[str, np.ndarray]:
+    """Textbook envelopes of EMG (100,) of the model's muscles that have one, at a dimensionless speed.
+
+    Args:
+        landing_phase: side -> phase of the cycle at which that foot lands. Steps are taken to be even.
+    """
+    phase = np.arange(SAMPLES_PER_STRIDE) / SAMPLES_PER_STRIDE
+    found = {name: reference_activation(f"{base_name(name)}_r", speed, np.mod(phase - landing_phase[name[-1]], 1.0)) for name in MUSCLES}
+    return {name: curve for name, curve in found.items() if curve is not None}
 
 
 # Ground reaction over stance at natural cadence, fractions of stance and of body weight (Winter 1991):

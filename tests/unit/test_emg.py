@@ -11,6 +11,7 @@ from analytic_walker import analytic_population
 from synthgait.bundled import folder as declarations
 from synthgait.errors import InputError
 from synthgait.sensors import EMG
+from synthgait.sensors.emg import with_crosstalk
 from synthgait.walks import walk
 
 
@@ -56,3 +57,9 @@ def test_wrong_input_is_named(walks):
         EMG(raw_rate_hz=100.0)
     with pytest.raises(InputError, match="random generator"):
         EMG(sensor="laboratory").record(walks)
+
+
+def test_crosstalk_is_the_mean_of_the_other_electrodes() -> None:
+    leg = np.array([[1.0, 0.0, 0.5]])
+    assert np.allclose(with_crosstalk(leg, 0.2), [[0.8 + 0.05, 0.15, 0.4 + 0.1]])
+    assert np.array_equal(with_crosstalk(leg[:, :1], 0.2), leg[:, :1])

@@ -173,9 +173,12 @@ def test_pose_stands_upright_however_the_camera_is_tilted() -> None:
             y, z = np.cos(pitch) * y - np.sin(pitch) * z, np.sin(pitch) * y + np.cos(pitch) * z
             tilted |= {f"{name}_x": np.cos(roll) * x + np.sin(roll) * y, f"{name}_y": np.cos(roll) * y - np.sin(roll) * x, f"{name}_z": z}
         found = poses.featurise_pose(tilted, 60.0, w.Body(1.75), metric=False)
-        assert np.allclose(found.base, reference.base, atol=0.02)
-        # the unit, the vertical leg of the tilted pose, is a few per cent off
-        assert np.allclose(found.cycles, reference.cycles, atol=0.04)
+        assert np.allclose(found.base, reference.base, atol=1e-6) and np.allclose(found.cycles, reference.cycles, atol=1e-5)
+        sized = [poses.featurise_pose(pose, 60.0, w.Body(), metric=True).body.length_m for pose in (plain, tilted)]
+        assert sized[1] == pytest.approx(sized[0], rel=1e-6)
+    lying = {f"{name[:-1]}{ {'x': 'x', 'y': 'z', 'z': 'y'}[name[-1]] }": values for name, values in plain.items()}
+    with pytest.raises(InputError, match="y axis up"):
+        poses.featurise_pose(lying, 60.0, w.Body(1.75), metric=False)
 
 
 def test_angles_forget_their_zero_and_refuse_degrees() -> None:

@@ -12,12 +12,16 @@ import pytest
 import torch
 
 from analytic_walker import analytic_population
+from synthgait.conventions import ELECTROMECHANICAL_DELAY_S, GRAVITY_MPS2
 from synthgait.errors import InputError
 from synthgait.estimators import GaitEstimator, fit, read_recipe, tasks
+from synthgait.estimators.features.windows import CYCLE_SAMPLES, Body, Windows
 from synthgait.estimators.fit import RECIPES
-from synthgait.estimators.predict import contact_phase
+from synthgait.estimators.predict import contact_phase, muscle_curves
 from synthgait.estimators.sense import sense
 from synthgait.sensors import IMU, Mounting
+from synthgait.sensors.emg import seen_by_electrodes
+from synthgait.textbook import usual_emg
 from synthgait.trials import Trials
 from synthgait.walks import walk
 
@@ -151,7 +155,7 @@ def test_bad_recipes_and_data_are_named(people: Trials) -> None:
     for recipe, message in (
         ("nothing", "no recipe"), ({"task": "taste"}, "taste"), ({"speed": 1}, "unknown key 'speed'"), ({"sensors": ["nose"]}, "nose"),
         ({"network": {"backbone": "mlp"}}, "mlp"), ({"steps": 0}, "steps"), ({"network": {"layers": 3}}, "backbone"),
-        ({"network": {"widths": {"lower_back": 0}}}, "widths"), ({"network": {"widths": {"nose": 16}}}, "nose"),
+        ({"network": {"widths": {"lower_back": 6}}}, "6"), ({"network": {"widths": {"nose": 16}}}, "nose"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=message):
             read_recipe(recipe)
@@ -228,3 +232,30 @@ def test_no_real_recording_is_opened_during_a_fit(people: Trials, tmp_path: Path
     assert str(data.resolve()) in opened
     outside = ("synthgait.recordings", "synthgait.validate", "synthgait.simulate", "synthgait.generators", "ezc3d")
     assert not [name for name in modules.split() if name.startswith(outside)]
+
+
+def test_emg_is_the_mean_of_motion_and_textbook_from_either_landing() -> None:
+    """A limp: the left foot lands at 0.42 of the right cycle; two windows begin anywhere."""
+    phase, lag, time_s = np.arange(CYCLE_SAMPLES) / CYCLE_SAMPLES, {"r": 0.0, "l": 0.42}, 1.1
+
+    def bump(at: np.ndarray, centre: float, width: float) -> np.ndarray:
+        return np.exp(-0.5 * (np.angle(np.exp(2j * np.pi * (at - centre))) / (2 * np.pi * width)) ** 2)
+
+    curves = np.zeros((2, len(tasks.CURVES), CYCLE_SAMPLES))
+    for window, begun in zip(curves, (0.1, 0.7), strict=True):
+        for row, name in zip(window, tasks.CURVES, strict=True):
+            at = phase + begun - lag[name[-1]]
+            row[:] = np.clip(1.6 * bump(at, 0.3, 0.12) - 0.1, 0, None) if name.startswith("ground") else 0.3 * bump(at, 0.4, 0.1)
+    walking = Windows(
+        *[np.zeros((2, 1))] * 2, np.zeros((2, 1)), np.log(np.full(2, 1.4)), np.full(2, time_s), np.zeros(2), np.ones(2), Body()
+    )
+    own, right = (muscle_curves(curves, 0 * curves, walking, side) for side in ("own", "r"))
+    landed = contact_phase(curves[0, tasks.CURVES.index("ground_reaction_y_r")]) + 0.1
+    speed = 1.4 / time_s * np.sqrt(0.9 / GRAVITY_MPS2)
+    fine = np.arange(100) / 100
+    moved = {name: 0.3 * bump(fine + landed + ELECTROMECHANICAL_DELAY_S / time_s, 0.4, 0.1) for name in tasks.MUSCLES}
+    usual = usual_emg(speed, {"r": 0.0, "l": 0.0})
+    wanted = seen_by_electrodes({name: 0.5 * (curve + usual[name]) if name in usual else curve for name, curve in moved.items()})
+    for name, curve in wanted.items():
+        assert np.allclose(own["emg"][name], curve, atol=0.02), name
+        assert np.allclose(right["emg"][name], curve if name.endswith("_r") else np.roll(curve, 42), atol=0.02), name

@@ -128,7 +128,7 @@ class GaitEstimator:
                     prefix = f"{sensor}/{member}/"
                     network.load_state_dict({name[len(prefix) :]: t for name, t in state.items() if name.startswith(prefix)})
                     networks[sensor].append(network.eval())
-        except (FileNotFoundError, SafetensorError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+        except (FileNotFoundError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
                 f"{source / WEIGHTS_FILE} is missing or broken or does not fit {CONFIG_FILE}; fit the estimator again"
             ) from error

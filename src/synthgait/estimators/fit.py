@@ -77,11 +77,15 @@ def _check(recipe: dict[str, Any]) -> None:
         tasks.sensor_named(name)
     if set(recipe["network"]) != {"backbone", "width", "depth", "widths"}:
         raise InputError("network of the recipe takes backbone, width, depth and widths")
-    widths = recipe["network"]["widths"]
-    if not isinstance(widths, dict) or any(not isinstance(width, int) or not 4 <= width <= 1024 for width in widths.values()):
-        raise InputError(f"widths of the recipe's network are {widths!r}; give sensors and numbers of 4 to 1024, as lower_back: 16")
+    width, widths = recipe["network"]["width"], recipe["network"]["widths"]
+    if not isinstance(widths, dict):
+        raise InputError(f"widths of the recipe's network are {widths!r}; give sensors and numbers, as lower_back: 16")
     for name in widths:
         tasks.sensor_named(name)
+    for value in (width, *widths.values()):
+        # attention has four heads
+        if not isinstance(value, int) or isinstance(value, bool) or not 4 <= value <= 1024 or value % 4:
+            raise InputError(f"a width of the recipe's network is {value!r}; give a multiple of 4 up to 1024")
     if recipe["network"]["backbone"] not in BACKBONES:
         raise InputError(f"network {recipe['network']['backbone']!r} is unknown; choose one of {', '.join(BACKBONES)}")
     for key, low, high in (

@@ -7,7 +7,6 @@ dictionary: per recording (medians over strides, each with a 90 % interval) and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,10 +14,8 @@ import pandas as pd
 
 from synthgait.conventions import (
     ELECTROMECHANICAL_DELAY_S,
-    EMG_GROUPS,
     GRAVITY_MPS2,
     IMU_CHANNELS,
-    MUSCLES,
     SAMPLES_PER_STRIDE,
     SIDES,
 )
@@ -29,9 +26,8 @@ from synthgait.estimators.contacts import gait_events
 from synthgait.estimators.features import poses
 from synthgait.estimators.features.windows import Body, Windows
 from synthgait.gait import later
-from synthgait.sensors.base import declared
-from synthgait.sensors.emg import EmgSpecification, with_crosstalk
-from synthgait.textbook import base_name, reference_activation
+from synthgait.sensors.emg import seen_by_electrodes
+from synthgait.textbook import usual_emg
 
 if TYPE_CHECKING:
     from synthgait.estimators.base import GaitEstimator
@@ -62,7 +58,7 @@ def predict(
         sensor: which of the estimator's sensors to read; None takes the most telling one present.
         sampling_rate_hz: needed unless the recording knows it or has ``time_s``.
         body: height and leg length where known; a Recording's own are used otherwise.
-        stride_time_s: of a cycle without absolute time (muscle_activation only).
+        stride_time_s: of a cycle without absolute time (muscle_activation only); it tells the delay and the speed of ``emg``.
         reference_side: muscle curves start at the initial contact of the muscle's "own" side, or of "r" or "l".
 
     Returns:
@@ -215,33 +211,13 @@ def contact_phase(force: np.ndarray) -> float:
     return float((rise - 1 + (0.1 - before) / max(after - before, 1e-9)) / SAMPLES_PER_STRIDE) % 1.0
 
 
-@cache
-def _usual_crosstalk() -> float:
-    return float(np.mean(declared(EmgSpecification, "emg", "laboratory").crosstalk))
-
-
-def _seen_by_electrodes(electric: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """group_side -> (100,): the mean of its muscles, with the laboratory electrode's usual share of the leg's others."""
-    seen: dict[str, np.ndarray] = {}
-    for side in SIDES:
-        leg = np.stack([np.mean([electric[f"{muscle}_{side}"] for muscle in muscles], axis=0) for muscles in EMG_GROUPS.values()], axis=-1)
-        seen |= {f"{group}_{side}": curve for group, curve in zip(EMG_GROUPS, with_crosstalk(leg, _usual_crosstalk()).T, strict=True)}
-    return seen
-
-
-def _usual_emg(speed: float, stance_starts: Mapping[str, float]) -> dict[str, np.ndarray]:
-    """Textbook envelopes (100,) of the muscles that have one, at a dimensionless speed; each side's cycle begins at its phase."""
-    phase = np.arange(SAMPLES_PER_STRIDE) / SAMPLES_PER_STRIDE
-    known = {name: reference_activation(f"{base_name(name)}_r", speed, np.mod(phase - stance_starts[name[-1]], 1.0)) for name in MUSCLES}
-    return {name: curve for name, curve in known.items() if curve is not None}
-
-
 def muscle_curves(curves: np.ndarray, sd: np.ndarray, windows: Windows, reference_side: str) -> dict[str, Any]:
     """Average curves over windows (N, Q, S), each turned so that it starts at the initial contact.
 
     What an electrode sees (``emg``) is the mean of two estimates that err apart: the activation read off the motion,
-    which makes force at once, earlier by the electromechanical delay; and the envelope that textbooks give for that
-    speed. The first knows this walker's joints, the second what healthy muscles do beyond what those need.
+    which makes force at once, earlier by the electromechanical delay; and the envelope of EMG that textbooks give for
+    the speed that the windows' physical estimate tells. The first knows this walker's joints, the second what healthy
+    muscles do beyond what those need.
     """
     if reference_side not in ("own", *SIDES):
         raise InputError(f"reference_side is {reference_side!r}; write own, r or l")
@@ -259,9 +235,8 @@ def muscle_curves(curves: np.ndarray, sd: np.ndarray, windows: Windows, referenc
     activation = {name: np.clip(curve, 0.0, 1.0) for name, curve in mean.items()}
     stride_time_s = float(np.median(windows.stride_time_s))
     speed = float(np.exp(np.median(windows.base)) * np.sqrt(windows.body.length_m / GRAVITY_MPS2) / stride_time_s)
-    after = {side: float(np.angle(np.exp(2j * np.pi * (landings[side] - starts[side])).mean()) / (2 * np.pi)) for side in SIDES}
-    usual = _usual_emg(speed, after)
+    landing = {side: float(np.angle(np.exp(2j * np.pi * (landings[side] - starts[side])).mean()) / (2 * np.pi)) for side in SIDES}
     electric = {name: later(curve, -ELECTROMECHANICAL_DELAY_S / stride_time_s) for name, curve in activation.items()}
-    electric |= {name: 0.5 * (electric[name] + curve) for name, curve in usual.items()}
-    emg = _seen_by_electrodes(electric)
+    electric |= {name: 0.5 * (electric[name] + curve) for name, curve in usual_emg(speed, landing).items()}
+    emg = seen_by_electrodes(electric)
     return {"activation": activation, "activation_sd": {name: spread[name] for name in activation}, "emg": emg, "vertical_force": force}

@@ -39,7 +39,7 @@ _TRUNK_OFFSET_SD_M = 0.03
 #: Footfalls shake most sensors: shoes and floors of ``simulations/sensors/impact.yaml``.
 _IMPACTS = ("any", "soft_shoes", None)
 #: How much larger or smaller (log) a channel may be than physics says. Sensors on the trunk see what the
-#: simulation knows least: how far a pelvis shuttles and rolls depends on a spine of one joint.
+#: simulation knows least: how far a pelvis shuttles depends on a spine of one joint.
 _GAIN_SD, _TRUNK_GAIN_SD = 0.05, 0.2
 #: How far two laboratories' curves of one joint angle differ (standard deviation over the cycle, and up to which harmonic):
 #: model, marker placement and skin. Repeated measurements err by 2 to 5 degrees (McGinley et al., Gait Posture

@@ -271,7 +271,7 @@ def _as_range(name: str, value: Value) -> tuple[float, float]:
 
 
 def _impose(drawn: pd.DataFrame, wanted: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Set what was asked for; what hangs on it and was left open follows by dynamic similarity."""
+    """Set what was asked for; what hangs on it and was left open follows by dynamic similarity, within ``LIMITS``."""
     out = drawn.copy()
     sizes = [name for name in ("height_m", "leg_length_m") if name in wanted]
     if sizes:
@@ -286,7 +286,7 @@ def _impose(drawn: pd.DataFrame, wanted: Mapping[str, np.ndarray]) -> pd.DataFra
         # Nagasaki, Gait Posture 1998;7:225), so that stride time goes with 1 / sqrt(speed)
         ratio = wanted["walking_speed_mps"] / np.asarray(out["walking_speed_mps"], float)
         out["stride_time_s"] = out["stride_time_s"] / np.sqrt(np.clip(ratio, 0.5, 2.0))
-    # a small child varied once more would weigh less than anybody may
+    # among others a small child, varied once more, would weigh less than anybody may
     for name, limits in LIMITS.items():
         out[name] = wanted[name] if name in wanted else np.clip(out[name], *limits)
     return out

@@ -10,8 +10,9 @@ Biomech 1979; 20 to 450 Hz, SENIAM), plus the amplifier's noise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.signal import butter, sosfiltfilt
@@ -66,6 +67,22 @@ def with_crosstalk(leg: np.ndarray, share: np.ndarray | float) -> np.ndarray:
     """What the electrodes (..., C) of one leg see when a share of each is the mean of the others."""
     others = (leg.sum(axis=-1, keepdims=True) - leg) / max(leg.shape[-1] - 1, 1)
     return leg if leg.shape[-1] < 2 else (1.0 - share) * leg + share * others
+
+
+@cache
+def _usual_crosstalk() -> float:
+    return float(np.mean(declared(EmgSpecification, "emg", "laboratory").crosstalk))
+
+
+def seen_by_electrodes(electric: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Envelopes (T,) of every group of ``conventions.EMG_GROUPS`` and side from those of its muscles, with a laboratory
+    electrode's usual share of the leg's other groups (of which the calf's and the hamstrings' overlap).
+    """
+    seen: dict[str, np.ndarray] = {}
+    for side in SIDES:
+        leg = np.stack([np.mean([electric[f"{muscle}_{side}"] for muscle in muscles], axis=0) for muscles in EMG_GROUPS.values()], axis=-1)
+        seen |= {f"{group}_{side}": curve for group, curve in zip(EMG_GROUPS, with_crosstalk(leg, _usual_crosstalk()).T, strict=True)}
+    return seen
 
 
 class EMG:

@@ -25,7 +25,7 @@ import numpy as np
 
 _FLAGS = ("-O1", "-fPIC", "-shared", "-ffp-contract=off", "-fno-builtin")
 #: Modules whose text makes the functions.
-_SOURCES = ("conventions.py", "simulate/dynamics.py", "simulate/normative.py", "simulate/problem.py", "simulate/task.py")
+_SOURCES = ("conventions.py", "simulate/dynamics.py", "simulate/normative.py", "simulate/problem.py", "simulate/task.py", "textbook.py")
 
 
 def cache_folder() -> Path:

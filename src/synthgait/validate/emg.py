@@ -17,9 +17,12 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from synthgait.conventions import EMG_GROUPS, SAMPLES_PER_STRIDE
+from synthgait.conventions import EMG_GROUPS, GRAVITY_MPS2, SAMPLES_PER_STRIDE
 from synthgait.errors import InputError
+from synthgait.estimators.features.windows import Body
 from synthgait.recordings.base import Recording
+from synthgait.sensors.emg import seen_by_electrodes
+from synthgait.textbook import usual_emg
 from synthgait.validate.agreement import RESAMPLES, STATISTICS
 
 TASK = "muscle_activation"
@@ -29,6 +32,8 @@ QUANTITY = "muscle_activation_r"
 CURVE_COLUMNS = ("curve_r", "curve_mae", "curve_bias")
 #: Walking speeds that are alike: envelopes change little over 0.2 m/s (Hof et al., Gait Posture 2002;16:78).
 _SPEED_KERNEL_MPS = 0.2
+#: Of a recording that does not tell its speed: a typical adult's.
+_USUAL_SPEED_MPS = 1.2
 
 View = tuple[str, str, Recording]
 
@@ -82,6 +87,14 @@ def mean_envelope(others: Sequence[Recording], like: Recording) -> dict[str, np.
     return _average(healthy, like) | same
 
 
+def textbook_envelope(like: Recording) -> dict[str, np.ndarray]:
+    """Envelopes that textbooks give for the recording's speed."""
+    leg_m = Body(like.height_m, like.leg_length_m).length_m
+    speed = like.truth.get("walking_speed_mps", _USUAL_SPEED_MPS) / np.sqrt(GRAVITY_MPS2 * leg_m)
+    seen = seen_by_electrodes(usual_emg(speed, {"r": 0.0, "l": 0.5}))
+    return {f"{name[:-2]}/{'own' if name[-1] == 'r' else 'other'}": curve for name, curve in seen.items()}
+
+
 def _average(others: Iterable[Recording], like: Recording) -> dict[str, np.ndarray]:
     speed = like.truth.get("walking_speed_mps")
     people: dict[tuple[str, str], list[tuple[float, dict[str, np.ndarray]]]] = {}
@@ -110,7 +123,7 @@ def pairs(views: Sequence[View], estimator: Estimator | None, method: str, *, fl
 
     Args:
         views: as of ``validate.run.sensor_views``; those without EMG are passed over.
-        estimator: of muscle activation, or None. floors: also the mean envelope of other people.
+        estimator: of muscle activation, or None. floors: also the mean envelope of other people, and the textbook's.
     """
     rows: list[dict[str, Any]] = []
     with_emg = [view for view in views if measured(view[2])]
@@ -121,6 +134,7 @@ def pairs(views: Sequence[View], estimator: Estimator | None, method: str, *, fl
             everybody = {(v.dataset, v.recording_id): v for _, _, v in with_emg if _person(v) != _person(view)}
             others = list(everybody.values())
             rows += _rows(view, label, "floor:mean_envelope", partial(mean_envelope, others, view))
+            rows += _rows(view, label, "floor:textbook_envelope", partial(textbook_envelope, view))
     return rows
 
 

@@ -30,6 +30,8 @@ from synthgait.signal_events import Contacts, keypoint_contacts, step_times_s
 #: A recording of fewer strides is timed by its landings, if these say the same to within that share.
 _FEW_STRIDES, _LANDINGS_AGREE = 2.2, 0.15
 _EDGE_S = 0.1
+#: Cosine of the angle by which a camera may be tilted; beyond it another axis is up.
+_LEAST_UPRIGHT = 0.7
 _JOINTS = ("shoulder", "knee", "ankle", "heel", "toe")
 POSE_CHANNELS = tuple(f"{joint}_{axis}_{side}" for side in SIDES for joint in _JOINTS for axis in ("forward", "up", "right"))
 POSE_SCALARS = ("stride_time", "size", "size_known", "base", "depth", "ankle_distance")
@@ -134,6 +136,8 @@ def _upright(coefficients: np.ndarray, place: dict[str, int]) -> np.ndarray:
     """Each window turned the shortest way that sets the mean of its ankles under the hips."""
     up = -(coefficients[:, 0, place["ankle_r"]] + coefficients[:, 0, place["ankle_l"]]).real
     up /= np.linalg.norm(up, axis=1, keepdims=True)
+    if np.median(up[:, 1]) < _LEAST_UPRIGHT:
+        raise InputError("the legs lean by more than 45 degrees; give poses with the y axis up")
     half = up + np.array([0.0, 1.0, 0.0])
     half /= np.linalg.norm(half, axis=1, keepdims=True)
     # half a turn about the bisector of this line and the vertical, then half a turn about the vertical

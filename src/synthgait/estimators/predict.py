@@ -132,8 +132,16 @@ def _one_cycle(signals: Mapping[str, np.ndarray], stride_time_s: float, body: Bo
     names = [name for name in poses.ANGLE_CHANNELS if name in signals]
     if not any(name.startswith("hip_flexion") for name in names) or not any(name.startswith("knee_flexion") for name in names):
         raise InputError("the recording has no hip_flexion and knee_flexion of one side; give joint angles in rad")
-    values = np.stack([np.asarray(signals[name], float) for name in names], axis=1)
+    values = np.stack([_bridged(name, np.asarray(signals[name], float)) for name in names], axis=1)
     return poses.one_cycle(names, values, stride_time_s, body)
+
+
+def _bridged(name: str, cycle: np.ndarray) -> np.ndarray:
+    """A cycle (T,) with its gaps filled from either side. Raises InputError where all of it is a gap."""
+    known = np.flatnonzero(np.isfinite(cycle))
+    if not len(known):
+        raise InputError(f"{name} has no finite value; leave the channel out instead")
+    return np.interp(np.arange(len(cycle)), known, cycle[known], period=len(cycle))
 
 
 def per_stride(

@@ -37,7 +37,7 @@ def build_network(task: str, sensor: str, network: Mapping[str, Any]) -> StrideN
 
 def width_of(network: Mapping[str, Any], sensor: str) -> int:
     """Width of a sensor's network."""
-    return int(network.get("widths", {}).get(sensor, network["width"]))
+    return network["widths"].get(sensor, network["width"])
 
 
 @dataclass

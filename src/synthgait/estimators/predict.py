@@ -12,19 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from synthgait.conventions import (
-    ELECTROMECHANICAL_DELAY_S,
-    GRAVITY_MPS2,
-    IMU_CHANNELS,
-    SAMPLES_PER_STRIDE,
-    SIDES,
-)
+from synthgait.conventions import ELECTROMECHANICAL_DELAY_S, IMU_CHANNELS, SAMPLES_PER_STRIDE, SIDES
 from synthgait.errors import InputError
 from synthgait.estimators import tasks
 from synthgait.estimators.base import ensemble
 from synthgait.estimators.contacts import gait_events
 from synthgait.estimators.features import poses
-from synthgait.estimators.features.windows import Body, Windows
+from synthgait.estimators.features.windows import Body, Windows, bridged
 from synthgait.gait import later
 from synthgait.sensors.emg import seen_by_electrodes
 from synthgait.textbook import usual_emg
@@ -132,16 +126,8 @@ def _one_cycle(signals: Mapping[str, np.ndarray], stride_time_s: float, body: Bo
     names = [name for name in poses.ANGLE_CHANNELS if name in signals]
     if not any(name.startswith("hip_flexion") for name in names) or not any(name.startswith("knee_flexion") for name in names):
         raise InputError("the recording has no hip_flexion and knee_flexion of one side; give joint angles in rad")
-    values = np.stack([_bridged(name, np.asarray(signals[name], float)) for name in names], axis=1)
+    values = np.stack([bridged(np.asarray(signals[name], float), name, period=len(signals[name])) for name in names], axis=1)
     return poses.one_cycle(names, values, stride_time_s, body)
-
-
-def _bridged(name: str, cycle: np.ndarray) -> np.ndarray:
-    """A cycle (T,) with its gaps filled from either side. Raises InputError where all of it is a gap."""
-    known = np.flatnonzero(np.isfinite(cycle))
-    if not len(known):
-        raise InputError(f"{name} has no finite value; leave the channel out instead")
-    return np.interp(np.arange(len(cycle)), known, cycle[known], period=len(cycle))
 
 
 def per_stride(
@@ -242,7 +228,7 @@ def muscle_curves(curves: np.ndarray, sd: np.ndarray, windows: Windows, referenc
     force = {side: mean.pop(f"ground_reaction_y_{side}") for side in SIDES}
     activation = {name: np.clip(curve, 0.0, 1.0) for name, curve in mean.items()}
     stride_time_s = float(np.median(windows.stride_time_s))
-    speed = float(np.exp(np.median(windows.base)) * np.sqrt(windows.body.length_m / GRAVITY_MPS2) / stride_time_s)
+    speed = float(np.exp(np.median(windows.base)) / windows.body.dimensionless_time(stride_time_s))
     landing = {side: float(np.angle(np.exp(2j * np.pi * (landings[side] - starts[side])).mean()) / (2 * np.pi)) for side in SIDES}
     electric = {name: later(curve, -ELECTROMECHANICAL_DELAY_S / stride_time_s) for name, curve in activation.items()}
     electric |= {name: 0.5 * (electric[name] + curve) for name, curve in usual_emg(speed, landing).items()}

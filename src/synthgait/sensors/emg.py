@@ -65,8 +65,10 @@ class EmgSpecification:
 
 def with_crosstalk(leg: np.ndarray, share: np.ndarray | float) -> np.ndarray:
     """What the electrodes (..., C) of one leg see when a share of each is the mean of the others."""
-    others = (leg.sum(axis=-1, keepdims=True) - leg) / max(leg.shape[-1] - 1, 1)
-    return leg if leg.shape[-1] < 2 else (1.0 - share) * leg + share * others
+    if leg.shape[-1] < 2:
+        return leg
+    others = (leg.sum(axis=-1, keepdims=True) - leg) / (leg.shape[-1] - 1)
+    return (1.0 - share) * leg + share * others
 
 
 @cache

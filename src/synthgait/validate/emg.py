@@ -10,7 +10,7 @@ squares (without an offset: a silent muscle is silent in both).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -68,12 +68,12 @@ def measured(recording: Recording) -> dict[str, np.ndarray]:
 def predicted(estimator: Estimator, view: Recording, sensor: str) -> dict[str, np.ndarray]:
     """The estimator's envelopes with the keys of ``measured``. Raises InputError where it reads no walking."""
     side = view.emg_side or "r"
-    curves = estimator.predict(view, sensor=sensor, reference_side=side)["emg"]
-    keyed = {}
-    for name, curve in curves.items():
-        muscle, _, own = name.rpartition("_")
-        keyed[f"{muscle}/{'own' if own == side else 'other'}"] = np.asarray(curve, float)
-    return keyed
+    return _keyed(estimator.predict(view, sensor=sensor, reference_side=side)["emg"], side)
+
+
+def _keyed(curves: Mapping[str, np.ndarray], side: str) -> dict[str, np.ndarray]:
+    """Curves by muscle and side, of a cycle that begins with ``side``, with the keys of ``measured``."""
+    return {f"{name[:-2]}/{'own' if name[-1] == side else 'other'}": np.asarray(curve, float) for name, curve in curves.items()}
 
 
 def mean_envelope(others: Sequence[Recording], like: Recording) -> dict[str, np.ndarray]:
@@ -91,8 +91,7 @@ def textbook_envelope(like: Recording) -> dict[str, np.ndarray]:
     """Envelopes that textbooks give for the recording's speed."""
     leg_m = Body(like.height_m, like.leg_length_m).length_m
     speed = like.truth.get("walking_speed_mps", _USUAL_SPEED_MPS) / np.sqrt(GRAVITY_MPS2 * leg_m)
-    seen = seen_by_electrodes(usual_emg(speed, {"r": 0.0, "l": 0.5}))
-    return {f"{name[:-2]}/{'own' if name[-1] == 'r' else 'other'}": curve for name, curve in seen.items()}
+    return _keyed(seen_by_electrodes(usual_emg(speed, {"r": 0.0, "l": 0.5})), "r")
 
 
 def _average(others: Iterable[Recording], like: Recording) -> dict[str, np.ndarray]:

@@ -4,11 +4,11 @@ In: ``<joint>_{x,y[,z]}`` with Y up, in any unit, or joint angles in rad. Out: `
 
 Poses are taken relative to the hips and in units of their own leg (the vertical from hip to ankle
 in mid-stance, which a compressed depth does not change), so unit, scale and displacement are never
-used. Up is the mean line from the ankles to the hips over a stride, however a camera is tilted. Forward
-is the horizontal axis along which the ankles pass each other, towards the side the knees bend to. The
-physical estimate is the speed at which the standing foot goes backwards under the hips. How far the
-depth is compressed shows in thighs and shanks that seem shorter when they
-lean: ``depth`` is the stretch along the walk that would make them rigid.
+used. Up is the mean line from the ankles to the hips over a stride, however a camera is tilted.
+Forward is the horizontal axis along which the ankles pass each other, towards the side the knees bend
+to. The physical estimate is the speed at which the standing foot goes backwards under the hips. How
+far the depth is compressed shows in thighs and shanks that seem shorter when they lean: ``depth`` is
+the stretch along the walk that would make them rigid.
 
 Joint angles lose their mean (zeros differ between laboratories); a two-segment leg turns them
 into the same quantities. Segment lengths are fractions of the hip's height after de Leva (J Biomech
@@ -57,10 +57,6 @@ def featurise_pose(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, b
         points = np.concatenate([points, np.zeros((*points.shape[:2], 1))], axis=2)
     place = {name: column for column, name in enumerate(names)}
     points = points - 0.5 * (points[:, [place["hip_r"]]] + points[:, [place["hip_l"]]])
-    leg = leg_of(points, place)
-    if not leg > 0:
-        raise InputError("the ankles are not below the hips; give poses with the y axis up")
-    points = points / leg
     moving = w.band(points.reshape(len(points), -1))
     centre, period, score = w.stride_times(moving)
     if not len(centre):
@@ -68,7 +64,7 @@ def featurise_pose(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, b
     if len(points) < _FEW_STRIDES * np.median(period) * w.WORKING_RATE_HZ:
         period = _between_landings({name: points[:, column] for name, column in place.items()}, period)
     coefficients = w.fourier(points.reshape(len(points), -1), centre, period).reshape(len(centre), 1 + w.HARMONICS, len(names), 3)
-    return pose_windows(names, coefficients, period, centre, score, body, unit_m=leg if metric else None, flat=len(axes) == 2)
+    return pose_windows(names, coefficients, period, centre, score, body, unit_m=1.0 if metric else None, flat=len(axes) == 2)
 
 
 def _between_landings(points: dict[str, np.ndarray], period: np.ndarray) -> np.ndarray:
@@ -136,8 +132,8 @@ def _upright(coefficients: np.ndarray, place: dict[str, int]) -> np.ndarray:
     """Each window turned the shortest way that sets the mean of its ankles under the hips."""
     up = -(coefficients[:, 0, place["ankle_r"]] + coefficients[:, 0, place["ankle_l"]]).real
     up /= np.linalg.norm(up, axis=1, keepdims=True)
-    if np.median(up[:, 1]) < _LEAST_UPRIGHT:
-        raise InputError("the legs lean by more than 45 degrees; give poses with the y axis up")
+    if not np.median(up[:, 1]) >= _LEAST_UPRIGHT:
+        raise InputError("the ankles are not below the hips, give or take 45 degrees; give poses with the y axis up")
     half = up + np.array([0.0, 1.0, 0.0])
     half /= np.linalg.norm(half, axis=1, keepdims=True)
     # half a turn about the bisector of this line and the vertical, then half a turn about the vertical

@@ -59,7 +59,7 @@ class Body:
             return float(self.leg_length_m)
         return 0.5235 * float(self.height_m) if self.height_m is not None else 0.90
 
-    def dimensionless_time(self, time_s: np.ndarray) -> np.ndarray:
+    def dimensionless_time(self, time_s: np.ndarray | float) -> np.ndarray:
         """Time over sqrt(l/g)."""
         return np.asarray(time_s) * np.sqrt(GRAVITY_MPS2 / self.length_m)
 
@@ -72,18 +72,22 @@ def to_working_rate(values: np.ndarray, sampling_rate_hz: float) -> np.ndarray:
     """
     if not np.isfinite(sampling_rate_hz) or sampling_rate_hz < 15.0:
         raise InputError(f"sampling_rate_hz is {sampling_rate_hz:g}; gait needs at least 15 Hz")
-    values = np.array(values, dtype=np.float64)
-    index = np.arange(len(values))
-    for column in range(values.shape[1]):
-        finite = np.isfinite(values[:, column])
-        if not finite.any():
-            raise InputError("a channel has no finite value; leave the channel out instead")
-        if not finite.all():
-            values[:, column] = np.interp(index, index[finite], values[finite, column])
+    values = np.stack([bridged(channel) for channel in np.asarray(values, float).T], axis=1)
     if abs(sampling_rate_hz - WORKING_RATE_HZ) < 1e-6:
         return values
     ratio = Fraction(WORKING_RATE_HZ / sampling_rate_hz).limit_denominator(400)
     return resample_poly(values, ratio.numerator, ratio.denominator, axis=0, padtype="line")
+
+
+def bridged(channel: np.ndarray, name: str = "a channel", *, period: float | None = None) -> np.ndarray:
+    """A channel (T,) with its gaps (NaN) filled linearly, round the end where it is periodic.
+
+    Raises InputError naming a channel that is nothing but a gap.
+    """
+    known = np.flatnonzero(np.isfinite(channel))
+    if not len(known):
+        raise InputError(f"{name} has no finite value; leave the channel out instead")
+    return channel if len(known) == len(channel) else np.interp(np.arange(len(channel)), known, channel[known], period=period)
 
 
 def band(values: np.ndarray, low_hz: float = 0.4, high_hz: float = 6.0) -> np.ndarray:

@@ -6,8 +6,8 @@ Sources, each read off at a few percent of the cycle and joined by periodic mono
 frontal joint angles of Kadaba et al. (J Orthop Res 1990;8:383) and Perry & Burnfield, Gait Analysis (2nd ed.,
 2010), turned to the zero of upright standing, in which the pelvis is tilted forward by 10 degrees; their changes
 with speed after Schwartz et al. (J Biomech 2008;41:1639) and Lelas et al. (Gait Posture 2003;17:106); muscle activity
-after Winter, The Biomechanics and Motor Control of Human Gait (2nd ed., 1991), growing with speed as in Hof et
-al. (Gait Posture 2002;16:78). None of them comes from the recordings that anything here is compared with.
+after Winter, The Biomechanics and Motor Control of Human Gait (2nd ed., 1991), of tensor fasciae latae, adductors and
+gracilis after Perry & Burnfield, growing with speed as in Hof et al. (Gait Posture 2002;16:78). None of them comes from the recordings that anything here is compared with.
 """
 
 from __future__ import annotations
@@ -70,6 +70,10 @@ ACTIVITY_PERCENT: dict[str, tuple[tuple[float, float], ...]] = {
     "peroneus_longus": ((0, 4), (12, 10), (25, 16), (44, 30), (52, 14), (60, 3), (92, 3)),
     "psoas": ((0, 2), (35, 4), (48, 14), (58, 26), (66, 22), (76, 6), (88, 2)),
     "iliacus": ((0, 2), (35, 4), (48, 14), (58, 26), (66, 22), (76, 6), (88, 2)),
+    "tensor_fasciae_latae": ((0, 4), (8, 8), (20, 12), (40, 14), (50, 8), (58, 4), (66, 6), (75, 4), (90, 3)),
+    "adductor_longus": ((0, 3), (10, 4), (30, 3), (48, 6), (60, 12), (70, 10), (80, 4), (92, 3)),
+    "adductor_magnus": ((0, 8), (8, 10), (18, 3), (50, 2), (85, 3), (95, 7)),
+    "gracilis": ((0, 8), (8, 5), (20, 2), (55, 3), (65, 8), (75, 8), (85, 4), (95, 8)),
 }  # fmt: skip
 
 

@@ -21,12 +21,14 @@ from synthgait.textbook import ACTIVITY_PERCENT, DEGREES, base_name, reference_a
 _FIRMNESS = {
     "knee_flexion": 8.0,
     "ankle_dorsiflexion": 4.0,
-    "hip_adduction": 10.0,
+    "hip_adduction": 20.0,
     "pelvis_rotation": 8.0,
     "pelvis_list": 7.0,
     "pelvis_tilt": 6.0,
 }
-#: The same for activations: strong muscles, whose work an optimum otherwise gives to weak neighbours.
+#: The same for activations. Firm: muscles under the skin, whose envelopes are known and whose work an optimum otherwise
+#: gives to weak neighbours. Loose: deep and thin muscles, which few electrodes have seen; where they had to follow
+#: their curves as firmly, the others could not follow theirs, and knees stayed bent in mid-stance.
 _ACTIVITY_FIRMNESS = {
     "soleus": 4.0,
     "gastrocnemius": 2.0,
@@ -36,8 +38,9 @@ _ACTIVITY_FIRMNESS = {
     "biceps_femoris_long": 4.0,
     "rectus_femoris": 16.0,
     "gluteus_maximus": 7.0,
-    "gluteus_medius": 9.0,
+    "gluteus_medius": 6.0,
 }
+_LOOSE = 0.2
 
 
 def pull_weights(coordinates: Sequence[str]) -> dict[str, float]:
@@ -49,7 +52,7 @@ def pull_weights(coordinates: Sequence[str]) -> dict[str, float]:
 def activity_weights(muscles: Sequence[str]) -> dict[str, float]:
     """Share that each muscle with a textbook curve has in the pull towards them."""
     known = [name for name in muscles if name.startswith(tuple(ACTIVITY_PERCENT))]
-    firm = {name: next((w for start, w in _ACTIVITY_FIRMNESS.items() if name.startswith(start)), 1.0) for name in known}
+    firm = {name: next((w for start, w in _ACTIVITY_FIRMNESS.items() if name.startswith(start)), _LOOSE) for name in known}
     return {name: weight / len(known) for name, weight in firm.items()}
 
 

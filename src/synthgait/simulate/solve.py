@@ -39,6 +39,8 @@ _IPOPT = {
     "compl_inf_tol": 1e-4,
     "acceptable_iter": 0,
     "mu_strategy": "adaptive",
+    # the default lets Newton's steps circle about the kink where friction begins to slide
+    "adaptive_mu_globalization": "kkt-error",
     "linear_solver": "mumps",
     "mumps_pivot_order": 5,
     "nlp_scaling_method": "none",
@@ -46,17 +48,22 @@ _IPOPT = {
     "sb": "yes",
 }
 # How IPOPT starts. A barrier that begins high pushes every activation off its bound, so near a neighbour's
-# walk it is capped.
+# walk it is capped, and more so where only friction changes.
 _STARTS: dict[str, dict[str, float]] = {
     "near": {"mu_max": 1e-3, "bound_push": 1e-4, "bound_frac": 1e-4, "mu_min": 1e-5, "max_iter": 70},
     "cold": {},
+    "there": {"mu_max": 1e-5, "bound_push": 1e-6, "bound_frac": 1e-6, "mu_min": 1e-5, "max_iter": 25},
 }
 
 
-# Newton's steps may circle about the kink where friction begins to slide. Floors that lead past it, each walk
-# starting from the last: factor on the velocity at which sliding begins, and half-width, in shares of
-# that velocity, over which the kink is rounded. OpenSim's certificate hardly sees the last one's.
-_FLOORS = ((6.0, 0.3), (3.0, 0.1), (1.5, 0.05), (1.0, 0.01), (1.0, 0.002))
+# Many walks rest on the kink where friction begins to slide, and Newton's steps circle about it. So every walk is
+# found on a floor whose kink is rounded: (factor on the velocity at which sliding begins, half-width of the rounding in
+# shares of that velocity). Where it is not found there, more slippery floors lead to it, each starting from the last.
+# From it the kink is sharpened as far as Newton's steps follow, at last to OpenSim's own law; a node at the kink feels
+# a quarter of the last half-width, and OpenSim's certificate says whether that is too much.
+_ROUNDED = (1.0, 0.1)
+_LEADING = ((6.0, 0.3), (3.0, 0.15), _ROUNDED)
+_SHARPER = ((1.0, 0.02), (1.0, 0.005), (1.0, 0.0))
 
 
 def _on_floor(p: np.ndarray, names: Sequence[str], slower: float, half_width: float) -> np.ndarray:
@@ -128,8 +135,7 @@ def solve_walking(
     low_time, high_time = stride_time_bounds_s(model, task)
     low_g, high_g = _constraint_bounds(problem, task, model)
     bounds = {"lbx": np.append(lower.ravel(), low_time), "ubx": np.append(upper.ravel(), high_time), "lbg": low_g, "ubg": high_g}
-    how = "cold" if guess is None else "near"
-    solver = _solver(structure, intervals, task.symmetric, how, tuple(sorted((options or {}).items())))
+    own_options = tuple(sorted((options or {}).items()))
     iterations, why = 0, ""
 
     def start_from(walk: WalkingSolution | None) -> np.ndarray:
@@ -139,24 +145,32 @@ def solve_walking(
             nodes, stride_time = _from_solution(problem, p, walk, model, task)
         return np.append((nodes / layout.scale).ravel(), stride_time)
 
-    def attempt(start: Any, parameters: np.ndarray) -> Any:
+    def attempt(start: Any, floor: tuple[float, float], how: str) -> Any:
         nonlocal iterations, why
-        result = solver(x0=start, p=parameters, **bounds)
+        solver = _solver(structure, intervals, task.symmetric, how, own_options)
+        result = solver(x0=start, p=_on_floor(p, problem.parameter_names, *floor), **bounds)
         stats = solver.stats()
         iterations += int(stats["iter_count"])
         why = "" if stats["success"] and stats["return_status"] == "Solve_Succeeded" else stats["return_status"]
         return result
 
     start = start_from(guess)
-    result = attempt(start, p)
+    result = attempt(start, _ROUNDED, "cold" if guess is None else "near")
     if why and neighbours and not cold and (other := bundled_walk(model)) is not None:
-        result = attempt(start_from(other), p)
+        result = attempt(start_from(other), _ROUNDED, "near")
     if why and guess is not None:
-        for slower, half_width in _FLOORS:
-            result = attempt(start, _on_floor(p, problem.parameter_names, slower, half_width))
+        for floor in _LEADING:
+            result = attempt(start, floor, "near")
             if why:
                 break
             start = result["x"]
+    if not why:
+        for floor in _SHARPER:
+            sharper = attempt(result["x"], floor, "there")
+            if why:
+                why = ""
+                break
+            result = sharper
     x = np.array(result["x"]).ravel()
     nodes = x[:-1].reshape(intervals, layout.size) * layout.scale
     return _solution(

@@ -52,12 +52,19 @@ _SUBJECT_COLUMNS = ("age_years", "sex", "height_m", "mass_kg", "leg_length_m")
 # -- who walks -----------------------------------------------------------------------------------------
 
 
+def dimensionless_speed(walking_speed_mps: _Number, length_m: _Number) -> _Number:
+    """Walking speed over sqrt(g * length), the square root of the Froude number (Hof, Gait Posture 1996;4:222); ``length_m`` is
+    the leg's, where nothing else is said. Numbers, or arrays of one shape.
+    """
+    return walking_speed_mps / np.sqrt(GRAVITY_MPS2 * length_m)
+
+
 def typical_cadence_spm(walking_speed_mps: _Number, height_m: _Number) -> _Number:
     """Self-chosen cadence of healthy adults from speed and height (numbers, or arrays of one shape): step length 0.41
     of the height at a dimensionless speed of 0.43, growing with the 0.42nd power of speed (walk ratio and
     exponent after Grieve & Gear, Ergonomics 1966;9:379, and Sekiya et al. 1996).
     """
-    speed = walking_speed_mps / np.sqrt(GRAVITY_MPS2 * 0.53 * height_m)
+    speed = dimensionless_speed(walking_speed_mps, 0.53 * height_m)
     step_length = 0.41 * height_m * (speed / 0.43) ** 0.42
     return 60.0 * walking_speed_mps / step_length
 

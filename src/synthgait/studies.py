@@ -25,7 +25,7 @@ from synthgait import bundled, pathologies
 from synthgait.anthropometry import build_model
 from synthgait.conventions import CONDITION_PREFIX, GRAVITY_MPS2
 from synthgait.errors import InputError
-from synthgait.gait import leg_length_m, typical_cadence_spm
+from synthgait.gait import dimensionless_speed, leg_length_m, typical_cadence_spm
 from synthgait.musculoskeletal import MusculoskeletalModel
 from synthgait.simulate.task import WalkingTask
 from synthgait.subjects import AGE_RANGE_YEARS, Subject, draw_subject
@@ -298,7 +298,7 @@ def _features(trials: list[PlannedTrial]) -> np.ndarray:
         weights = [task.excitation_weight, task.activation_weight, task.acceleration_weight, task.lumbar_weight, task.trunk_weight]
         rows.append(
             [
-                task.walking_speed_mps / np.sqrt(GRAVITY_MPS2 * leg_length_m(subject)) / _NEAR["speed"],
+                dimensionless_speed(task.walking_speed_mps, leg_length_m(subject)) / _NEAR["speed"],
                 0.0 if trial.cadence_factor is None else np.log(trial.cadence_factor) / _NEAR["cadence"],
                 0.0 if trial.cadence_factor is None else _FREE_STRIDE_TIME,
                 np.log(subject.height_m) / _NEAR["size"],

@@ -7,7 +7,8 @@ frontal joint angles of Kadaba et al. (J Orthop Res 1990;8:383) and Perry & Burn
 2010), turned to the zero of upright standing, in which the pelvis is tilted forward by 10 degrees; their changes
 with speed after Schwartz et al. (J Biomech 2008;41:1639) and Lelas et al. (Gait Posture 2003;17:106); muscle activity
 after Winter, The Biomechanics and Motor Control of Human Gait (2nd ed., 1991), of tensor fasciae latae, adductors and
-gracilis after Perry & Burnfield, growing with speed as in Hof et al. (Gait Posture 2002;16:78). None of them comes from the recordings that anything here is compared with.
+gracilis after Perry & Burnfield, growing with speed as in Hof et al. (Gait Posture 2002;16:78). None of them comes
+from the recordings that anything here is compared with.
 """
 
 from __future__ import annotations

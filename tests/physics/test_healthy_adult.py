@@ -1,4 +1,4 @@
-"""A healthy adult walks like one, and weaker and faster people differ from it the way people do.
+"""A healthy adult walks like one, and faster ones differ from it the way people do.
 
 Figures of the healthy gait: Perry & Burnfield, Gait Analysis (2nd ed., 2010), and Winter, The Biomechanics and
 Motor Control of Human Gait (2nd ed., 1991), with the limits that this project set itself. One process solves
@@ -17,8 +17,6 @@ from synthgait.anthropometry import build_model
 from synthgait.conventions import GRAVITY_MPS2
 from synthgait.gait import mirror, stride_from_solution
 from synthgait.kinematics import Skeleton, point_motion
-from synthgait.musculoskeletal import MusculoskeletalModel
-from synthgait.pathologies import MUSCLE_GROUPS
 from synthgait.simulate.task import WalkingSolution, WalkingTask
 from synthgait.subjects import Subject
 
@@ -27,12 +25,6 @@ BODY = build_model(ADULT)
 WEIGHT_N = 72.0 * GRAVITY_MPS2
 #: Heel pad and shoe give this much at most, under the peaks of loading response and push-off.
 SOFT_SOLE_M = 0.030
-
-
-def weakened(group: str, factor: float) -> MusculoskeletalModel:
-    names = MUSCLE_GROUPS[group]
-    muscles = tuple(replace(m, max_isometric_force_n=factor * m.max_isometric_force_n) if m.name[:-2] in names else m for m in BODY.muscles)
-    return replace(BODY, muscles=muscles)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +36,6 @@ def walks() -> dict[str, WalkingSolution]:
             ("again", BODY, normal, ""),
             ("slow", BODY, WalkingTask(1.0), "normal"),
             ("fast", BODY, WalkingTask(1.4), "normal"),
-            ("weak_calves", weakened("plantarflexors", 0.5), normal, "normal"),
         ],
     )
     assert {name: s.status for name, s in found.items()} == dict.fromkeys(found, "ok")
@@ -215,9 +206,3 @@ def test_faster_means_longer_and_quicker_steps_and_harder_contact(walks):
     assert np.all(np.diff(peaks) > 0)
     powers = [Cycle(s).ankle_power_w_per_kg().max() for s in chain]
     assert powers[0] < powers[2]
-
-
-def test_weak_plantarflexors_push_off_less(walks):
-    """McGowan, Neptune & Kram (J Appl Physiol 2008;105:486): the calf provides the push-off."""
-    weak, strong = (Cycle(walks[name]).ankle_power_w_per_kg().max() for name in ("weak_calves", "normal"))
-    assert weak < 0.9 * strong

@@ -20,13 +20,13 @@ from opensim_process import solved_in_turn
 from synthgait import pathologies
 from synthgait.anthropometry import build_model
 from synthgait.conventions import GRAVITY_MPS2
-from synthgait.gait import leg_length_m, stride_from_solution
+from synthgait.gait import dimensionless_speed, leg_length_m, stride_from_solution
 from synthgait.musculoskeletal import MusculoskeletalModel
 from synthgait.simulate.task import COST_SHARES, WalkingSolution, WalkingTask
 from synthgait.subjects import Subject
 from synthgait.trials import Trials
 
-LOOSE = 0.1
+LOOSE = 0.02
 ADULT = Subject("adult", age_years=25)
 CHILD = Subject("child", age_years=8, height_m=1.28, mass_kg=26.0)
 OLD = replace(ADULT, subject_id="old", age_years=80)
@@ -57,7 +57,7 @@ def with_habits(subject: Subject, speed_mps: float) -> WalkingTask:
 
 
 def froude(task: WalkingTask, subject: Subject) -> float:
-    return task.walking_speed_mps / float(np.sqrt(GRAVITY_MPS2 * leg_length_m(subject)))
+    return dimensionless_speed(task.walking_speed_mps, leg_length_m(subject))
 
 
 CHILD_TASK = replace(TASK, walking_speed_mps=froude(TASK, ADULT) * float(np.sqrt(GRAVITY_MPS2 * leg_length_m(CHILD))))

@@ -139,6 +139,22 @@ def test_killed_ten_times_and_resumed_it_gives_the_same_bytes(undisturbed: Path,
     same_bytes(packed, undisturbed)
 
 
+def test_a_sweep_ended_early_holds_some_of_each_pathology(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done, save = [], sweep._save
+
+    def save_ten(outcome, trial_id: str, out: Path) -> bool:
+        done.append(outcome.trials.table.loc[0, "pathology"])
+        if len(done) == 10:
+            raise KeyboardInterrupt
+        return save(outcome, trial_id, out)
+
+    monkeypatch.setattr(sweep, "_save", save_ten)
+    with pytest.raises(KeyboardInterrupt):
+        sweep.run(study, tmp_path / "run", progress=False, steps=STEPS)
+    # the plan has the two stroke trials last of seventeen
+    assert "hemiparesis" in done
+
+
 def test_a_run_stopped_while_it_states_its_study_goes_on(
     undisturbed: Path, study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ import pandas as pd
 
 from synthgait.conventions import AFFECTED_SIDES, CONDITION_PREFIX, GRAVITY_MPS2, SEXES
 from synthgait.errors import InputError
-from synthgait.gait import cadence_chance
+from synthgait.gait import cadence_chance, dimensionless_speed
 from synthgait.subjects import AGE_RANGE_YEARS, HEIGHT_RANGE_M, MASS_RANGE_KG, typical_height_m, typical_mass_kg
 
 #: Conditions in SI units, as users give them and tables hold them.
@@ -88,7 +88,7 @@ def dimensionless(conditions: pd.DataFrame) -> dict[str, np.ndarray]:
         "leg_share": leg / height,
         "mass_index": np.asarray(conditions["mass_kg"], float) / height**2,
         "severity": np.asarray(conditions["severity"], float),
-        "speed": np.asarray(conditions["walking_speed_mps"], float) / np.sqrt(GRAVITY_MPS2 * leg),
+        "speed": dimensionless_speed(np.asarray(conditions["walking_speed_mps"], float), leg),
         "stride_time": np.asarray(conditions["stride_time_s"], float) / np.sqrt(leg / GRAVITY_MPS2),
         "slope": np.asarray(conditions["slope"], float),
         "knee_varus": np.asarray(conditions["knee_varus_rad"], float),

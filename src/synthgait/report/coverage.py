@@ -17,9 +17,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from synthgait.conventions import CONDITION_PREFIX, GRAVITY_MPS2
+from synthgait.conventions import CONDITION_PREFIX
 from synthgait.errors import InputError
-from synthgait.gait import typical_cadence_spm
+from synthgait.gait import dimensionless_speed, typical_cadence_spm
 from synthgait.report.style import GREEN, INK, ORANGE, PALE, drawing
 
 #: Upper limits in years of the age bands, and what they are called.
@@ -90,7 +90,7 @@ def quantities(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "walking_speed_mps": speed,
-            "froude_speed": speed / np.sqrt(GRAVITY_MPS2 * column("leg_length_m")),
+            "froude_speed": dimensionless_speed(speed, column("leg_length_m")),
             "cadence_spm": cadence,
             "cadence_factor": cadence / typical,
             "step_length_per_leg": step / column("leg_length_m"),

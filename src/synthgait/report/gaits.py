@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 from synthgait.conventions import EMG_GROUPS, GRAVITY_MPS2, SAMPLES_PER_STRIDE, SIDES
-from synthgait.gait import coordinates_of, skeleton_of
+from synthgait.gait import coordinates_of, dimensionless_speed, skeleton_of
 from synthgait.kinematics import point_motion
 from synthgait.report.style import GREY, INK, PALE, SIDE_COLOURS, SIDE_NAMES, cycle_axis, drawing
 from synthgait.textbook import reference_angle, reference_ground_reaction
@@ -173,7 +173,7 @@ def gait_curves(trials: Trials, row: int) -> Figure:
     """
     percent = 100 * np.arange(SAMPLES_PER_STRIDE + 1) / SAMPLES_PER_STRIDE
     table = trials.table.iloc[row]
-    froude_speed = float(table["walking_speed_mps"]) / np.sqrt(GRAVITY_MPS2 * float(table["leg_length_m"]))
+    froude_speed = dimensionless_speed(float(table["walking_speed_mps"]), float(table["leg_length_m"]))
     with drawing(6.6) as figure:
         grid = figure.subplots(5, 2)
         angle_axes, force_axes = grid.flat[:6], (grid[3, 0], grid[3, 1], grid[4, 0])

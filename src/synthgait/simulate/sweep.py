@@ -6,7 +6,8 @@ from, and the packed dataset.
 ``<out>/units/<trial_id>.h5`` is written once and atomically when the trial is over, whatever became
 of it; a resumed run skips the units that are there and whole. A trial starts from its parent's
 solution, or where the parent failed from the nearest ancestor that did not, so that results depend
-neither on the number of workers nor on interruptions. Wall-clock times stay out of the units.
+neither on the number of workers nor on interruptions nor on whose turn it is. All pathologies advance
+together: a sweep that has to be ended early holds some of each. Wall-clock times stay out of the units.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import heapq
 import os
 import platform
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -111,18 +113,19 @@ def _run_waiting(
 ) -> None:
     parents = {trial.trial_id: trial.parent for trial in plan}
     children: dict[str | None, list[int]] = {}
-    ready: list[int] = []
+    turns = _turns(plan)
+    ready: list[tuple[float, int]] = []
     for i, trial in enumerate(plan):
         if trial.trial_id in settled:
             continue
         if trial.parent is None or trial.parent in settled:
-            heapq.heappush(ready, i)
+            heapq.heappush(ready, (turns[i], i))
         else:
             children.setdefault(trial.parent, []).append(i)
     running = 0
     while ready or running:
         while ready and running < capacity:
-            trial = plan[heapq.heappop(ready)]
+            trial = plan[heapq.heappop(ready)[1]]
             submit(solve_one, trial, _guess(trial.parent, parents, settled, out), steps)
             running += 1
         outcome = finished()
@@ -130,9 +133,20 @@ def _run_waiting(
         trial_id = str(outcome.trials.table.loc[0, "trial_id"])
         settled[trial_id] = _save(outcome, trial_id, out)
         for child in children.pop(trial_id, []):
-            heapq.heappush(ready, child)
+            heapq.heappush(ready, (turns[child], child))
         bar.update()
         bar.set_postfix_str(f"yield {100 * sum(settled.values()) / len(settled):.0f} %")
+
+
+def _turns(plan: list[PlannedTrial]) -> list[float]:
+    """When each trial is due, 0 to 1: how much of its pathology comes before it in the plan."""
+    pathologies = [trial.subject.pathology for trial in plan]
+    total, before = Counter(pathologies), Counter[str]()
+    turns = []
+    for pathology in pathologies:
+        turns.append(before[pathology] / total[pathology])
+        before[pathology] += 1
+    return turns
 
 
 def solve_one(trial: PlannedTrial, guess: bytes | None, steps: Steps) -> _Outcome:

@@ -17,9 +17,10 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from synthgait.conventions import EMG_GROUPS, GRAVITY_MPS2, SAMPLES_PER_STRIDE
+from synthgait.conventions import EMG_GROUPS, SAMPLES_PER_STRIDE
 from synthgait.errors import InputError
 from synthgait.estimators.features.windows import Body
+from synthgait.gait import dimensionless_speed
 from synthgait.recordings.base import Recording
 from synthgait.sensors.emg import seen_by_electrodes
 from synthgait.textbook import usual_emg
@@ -90,7 +91,7 @@ def mean_envelope(others: Sequence[Recording], like: Recording) -> dict[str, np.
 def textbook_envelope(like: Recording) -> dict[str, np.ndarray]:
     """Envelopes that textbooks give for the recording's speed."""
     leg_m = Body(like.height_m, like.leg_length_m).length_m
-    speed = like.truth.get("walking_speed_mps", _USUAL_SPEED_MPS) / np.sqrt(GRAVITY_MPS2 * leg_m)
+    speed = dimensionless_speed(like.truth.get("walking_speed_mps", _USUAL_SPEED_MPS), leg_m)
     return _keyed(seen_by_electrodes(usual_emg(speed, {"r": 0.0, "l": 0.5})), "r")
 
 

@@ -18,6 +18,7 @@ from scipy.signal import butter, sosfiltfilt
 from synthgait import signal_events
 from synthgait.conventions import GRAVITY_MPS2
 from synthgait.errors import InputError
+from synthgait.gait import dimensionless_speed
 from synthgait.inertial import foot_strides
 from synthgait.recordings.base import Recording
 
@@ -85,7 +86,7 @@ class CadenceHeight:
         self._line = None
         if len({r.subject_id for r in usable}) >= 2:
             x = np.array([self._cadence(r) for r in usable])
-            y = np.array([r.truth["walking_speed_mps"] / np.sqrt(GRAVITY_MPS2 * float(r.height_m or 0)) for r in usable])
+            y = np.array([dimensionless_speed(r.truth["walking_speed_mps"], float(r.height_m or 0)) for r in usable])
             self._line = np.polyfit(x, y, 1)
         return self
 

@@ -6,8 +6,8 @@ from, and the packed dataset.
 ``<out>/units/<trial_id>.h5`` is written once and atomically when the trial is over, whatever became
 of it; a resumed run skips the units that are there and whole. A trial starts from its parent's
 solution, or where the parent failed from the nearest ancestor that did not, so that results depend
-neither on the number of workers nor on interruptions nor on whose turn it is. All pathologies advance
-together: a sweep that has to be ended early holds some of each. Wall-clock times stay out of the units.
+neither on the number of workers nor on interruptions nor on whose turn it is. All pathologies and groups
+advance together: a sweep that has to be ended early holds some of each. Wall-clock times stay out of the units.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from synthgait.trials import Trials
 
 #: Gaits from which on compiling the equations (two minutes, where they are not yet) is repaid.
 _WORTH_COMPILING = 60
+_GOLDEN = (5**0.5 - 1) / 2
 #: Status pages of dask are for this machine only.
 _LOOPBACK = {"dashboard_address": "127.0.0.1:0", "worker_dashboard_address": "127.0.0.1:0"}
 
@@ -139,13 +140,13 @@ def _run_waiting(
 
 
 def _turns(plan: list[PlannedTrial]) -> list[float]:
-    """When each trial is due, 0 to 1: how much of its pathology comes before it in the plan."""
-    pathologies = [trial.subject.pathology for trial in plan]
-    total, before = Counter(pathologies), Counter[str]()
+    """When each trial is due, 0 to 1: steps of the golden ratio through the plan of its pathology leave no group, age or
+    speed out for long."""
+    seen: Counter[str] = Counter()
     turns = []
-    for pathology in pathologies:
-        turns.append(before[pathology] / total[pathology])
-        before[pathology] += 1
+    for pathology in (trial.subject.pathology for trial in plan):
+        turns.append(seen[pathology] * _GOLDEN % 1.0)
+        seen[pathology] += 1
     return turns
 
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from synthgait.gait import dimensionless_speed, typical_cadence_spm
+from synthgait.conventions import GRAVITY_MPS2
+from synthgait.gait import typical_cadence_spm
 from synthgait.musculoskeletal import MusculoskeletalModel, hip_to_ankle_m
 from synthgait.simulate.task import WalkingTask
 from synthgait.textbook import ACTIVITY_PERCENT, DEGREES, base_name, reference_angle
@@ -57,7 +58,7 @@ def activity_weights(muscles: Sequence[str]) -> dict[str, float]:
 
 def froude_speed(model: MusculoskeletalModel, task: WalkingTask) -> float:
     """Dimensionless walking speed v / sqrt(g * leg length); the leg is 1.1 times hip to ankle."""
-    return float(dimensionless_speed(task.walking_speed_mps, 1.1 * hip_to_ankle_m(model)))
+    return task.walking_speed_mps / float(np.sqrt(GRAVITY_MPS2 * 1.1 * hip_to_ankle_m(model)))
 
 
 def pulled_angle(coordinate: str, speed: float, task: WalkingTask, phase: np.ndarray) -> np.ndarray:

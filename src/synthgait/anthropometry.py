@@ -73,10 +73,10 @@ REFERENCE_LEG_LENGTH_M = (0.4096 - 0.003535) + 0.4 + (0.04195 + 0.01 + 0.032)
 # any the flexors of hip and knee would have to carry the whole of late stance (12 Nm of the hip, 5 of the knee).
 _PASSIVE: dict[str, tuple[float, float, float, float, float, float]] = {
     # k1, k2, theta of the upper end, k3, k4, theta of the lower end
-    "hip_flexion": (-2.44, 5.05, 1.81, 5.1, -3.2, 0.0),
+    "hip_flexion": (-2.44, 5.05, 1.81, 9.672, -3.2, -0.2),
     "hip_adduction": (-0.03, 14.94, 0.5, 0.03, -14.94, -0.5),
     "hip_internal_rotation": (-0.03, 14.94, 0.92, 0.03, -14.94, -0.92),
-    "knee_flexion": (-11.03, 11.33, 2.4, 9.7, -10.5, 0.0),
+    "knee_flexion": (-11.03, 11.33, 2.4, 27.72, -10.5, -0.1),
     "ankle_dorsiflexion": (-2.03, 38.11, 0.52, 0.18, -12.12, -0.74),
     "lumbar_extension": (-0.35, 30.72, 0.17, 0.25, -20.36, -0.5236),
     "lumbar_bending": (-0.25, 20.36, 0.3491, 0.25, -20.36, -0.3491),

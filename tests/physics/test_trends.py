@@ -134,7 +134,7 @@ def test_weak_calves_push_off_less_at_the_same_speed(strides) -> None:
 def test_weak_calves_make_slower_walking_the_cheaper_one(solutions) -> None:
     """Ong et al. (2019): weak plantarflexors lower the self-selected speed. Speed is prescribed here, so this asks
     which of 0.9 and 1.2 m/s costs less effort per metre, which people choose (Zarrugh, Todd & Ralston, Eur J Appl
-    Physiol 1974;33:293): the quicker for the strong (by 18 %), for the weak hardly (3 %). From the body alone.
+    Physiol 1974;33:293): the quicker for the strong, for the weak hardly. From the body alone.
     """
 
     def saved(quick: str, slow: str) -> float:
@@ -147,7 +147,7 @@ def test_weak_calves_make_slower_walking_the_cheaper_one(solutions) -> None:
 def test_age_shortens_steps(strides) -> None:
     """Judge, Davis & Ounpuu (J Gerontol A 1996;51:M303): at the same speed old people take shorter, quicker steps and
     push off less. Size and task are the same; muscles are 25 and 80 years old. From the body alone: the steps come
-    out, the weaker push-off does not (7 % more power: quicker steps need more push-offs, and the tendon recoils).
+    out, the weaker push-off does not (more power: quicker steps need more push-offs, and the tendon recoils).
     """
     old, young = strides["old"], strides["adult"]
     assert row(old)["stride_length_m"] < 0.97 * row(young)["stride_length_m"]

@@ -90,7 +90,7 @@ def quantities(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "walking_speed_mps": speed,
-            "froude_speed": dimensionless_speed(speed, column("leg_length_m")),
+            "froude_speed": dimensionless_speed(speed.to_numpy(float), column("leg_length_m").to_numpy(float)),
             "cadence_spm": cadence,
             "cadence_factor": cadence / typical,
             "step_length_per_leg": step / column("leg_length_m"),

@@ -160,7 +160,7 @@ def sense(
 @app.command()
 def fit(
     recipe: Annotated[str, typer.Argument(help="gait_parameters, muscle_activation, all, or a recipe's YAML.")],
-    data: Annotated[list[Path] | None, typer.Option("--data", help="Strides to learn from; by default the bundled seed.")] = None,
+    data: Annotated[list[Path] | None, typer.Option("--data", help="Strides to learn from; by default the bundled generator's.")] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="By default runs/<recipe>; of all, the folder of folders.")] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
 ) -> None:
@@ -169,7 +169,7 @@ def fit(
     from synthgait.estimators import shipped
 
     with demo.progress_bar(f"fit {Path(recipe).stem}") as show:
-        made = shipped.make(recipe, datasets.load(data), out, seed=seed, progress=show)
+        made = shipped.make(recipe, datasets.load(data) if data else datasets.teaching(), out, seed=seed, progress=show)
     typer.echo(shipped.told(made))
 
 

@@ -171,7 +171,7 @@ def bench(what: str, model: Path | None = None, moco_limit_s: float = 900.0) -> 
         from synthgait.estimators import bench as estimating
 
         with progress_bar("bench estimate") as show:
-            figures = estimating.bench_estimate(datasets.load(), progress=show)
+            figures = estimating.bench_estimate(datasets.teaching, progress=show)
         return figures, estimating.as_text(figures)
     from synthgait import bench as simulating
 

@@ -15,18 +15,18 @@ SMALL = {"sensors": ["lower_back", "foot"], "walks": 12, "strides_per_walk": 3, 
 
 
 def test_the_figures_are_there_and_scale() -> None:
-    told = bench.bench_estimate(analytic_population(12, seed=1), [SMALL], recording_s=20.0)
+    told = bench.bench_estimate(lambda: analytic_population(12, seed=1), [SMALL], recording_s=20.0)
     assert set(told["estimate_seconds_by_sensor"]) == {"lower_back", "foot"}
     assert 0.01 < told["estimate_seconds_per_10_min"] < 600.0
-    assert 0.0 < told["training_minutes"] < 5.0
+    assert 0.0 < told["training_minutes_by_part"]["strides"] < told["training_minutes"] < 5.0
     assert told["sensing_times_real_time_per_core"] > 10.0
     assert "times real time per core" in bench.as_text(told)
 
 
 def test_the_command_writes_the_keys(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     own = bench.bench_estimate
-    monkeypatch.setattr(bench, "bench_estimate", lambda strides, progress: own(strides, [SMALL], recording_s=10.0, progress=progress))
-    monkeypatch.setattr(datasets, "load", lambda paths=None: analytic_population(12, seed=1))
+    monkeypatch.setattr(bench, "bench_estimate", lambda teach, progress: own(teach, [SMALL], recording_s=10.0, progress=progress))
+    monkeypatch.setattr(datasets, "teaching", lambda: analytic_population(12, seed=1))
     monkeypatch.setattr(sys, "argv", ["synthgait", "bench", "estimate", "--json", "-"])
     with pytest.raises(SystemExit) as end:
         cli.main()

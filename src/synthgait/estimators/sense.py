@@ -45,6 +45,13 @@ _GAIN_SD, _TRUNK_GAIN_SD = 0.05, 0.2
 #: model, marker placement and skin. Repeated measurements err by 2 to 5 degrees (McGinley et al., Gait Posture
 #: 2009;29:360), most of it a constant, which is no channel here.
 _LABORATORY_SD_RAD, _LABORATORY_HARMONICS = np.deg2rad(2.0), 3
+#: A joint's centre is guessed this far off in shares of the leg, always the same way: 1.5 cm by markers, hips by more.
+_JOINT_SD = 0.017
+#: A network that lifts one camera's picture into space errs by 47 mm on average in the laboratory that it learned from
+#: (Pavllo et al., CVPR 2019) and by more elsewhere, most of it in depth, which it also squeezes. Shares of the leg: what
+#: is constant, and what comes back at the same phase of every stride (depth, up, right; in the first harmonics).
+_LIFTED_SD, _LIFTED_SWAY_SD, _LIFTED_HARMONICS = 0.03, (0.03, 0.01, 0.01), 2
+_LIFTED_SQUEEZE = (0.65, 1.05)
 _WALKS_AT_ONCE = 32  # of like stride time, so that none is much longer than it must be
 
 
@@ -137,10 +144,9 @@ def sense(trials: Trials, sensor: str, rng: np.random.Generator, *, task: str, w
     for group in ("joint_angles", "pelvis", *(("muscle_activation", "ground_reaction") if task == "muscle_activation" else ())):
         if group not in chosen.signals:
             raise InputError(f"the data have no signal group {group!r}, which a fit of {task} needs")
-    if sensor == "joint_angles":
-        return assemble(sensor, task, chosen, _angles(chosen, rng))
-    if sensor.startswith("keypoints"):
-        return assemble(sensor, task, chosen, _poses(chosen, rng, flat=sensor == "keypoints_2d"))
+    if needs_no_walk(sensor):
+        windows = _angles(chosen, rng) if sensor == "joint_angles" else _poses(chosen, rng, flat=sensor == "keypoints_2d")
+        return assemble(sensor, task, chosen, windows)
     order = np.argsort(chosen.table["stride_time_s"].to_numpy(float), kind="stable")
     walked, windows = [], []
     for start in range(0, len(order), _WALKS_AT_ONCE):
@@ -150,6 +156,11 @@ def sense(trials: Trials, sensor: str, rng: np.random.Generator, *, task: str, w
         walked.append(continuous.table)
         windows += _imus(continuous, sensor, rng)
     return assemble(sensor, task, Trials(pd.concat(walked, ignore_index=True)), windows)
+
+
+def needs_no_walk(sensor: str) -> bool:
+    """True where a single stride is sensed as it is, and makes one window."""
+    return sensor == "joint_angles" or sensor.startswith("keypoints")
 
 
 def assemble(sensor: str, task: str, trials: Trials, windows: list[Windows | None]) -> Examples:
@@ -226,11 +237,8 @@ def _poses(trials: Trials, rng: np.random.Generator, *, flat: bool) -> list[Wind
     for i, row in enumerate(rows):
         here = points[i].copy()
         leg = float(row["leg_length_m"])
-        # A joint's centre is guessed 1.5 cm off, always the same way; hips of markers more so.
-        here += leg * 0.017 * rng.standard_normal((1, len(_POSE_NAMES), 3))
-        # Cameras squeeze the depth; half of the walkers come from motion capture and are true.
-        squeeze = 1.0 if flat or rng.random() < 0.5 else rng.uniform(0.65, 1.05)
-        here[:, :, 0] *= squeeze
+        # Half of the walkers in space come from motion capture, half from one camera.
+        here = here + leg * _JOINT_SD * rng.standard_normal((1, *here.shape[1:])) if flat or rng.random() < 0.5 else lifted(here, leg, rng)
         if flat:  # from the side, and not quite
             yaw = rng.normal(0.0, np.deg2rad(10.0))
             here[:, :, 0] = np.cos(yaw) * here[:, :, 0] + np.sin(yaw) * here[:, :, 2]
@@ -241,6 +249,17 @@ def _poses(trials: Trials, rng: np.random.Generator, *, flat: bool) -> list[Wind
         timed = float(row["stride_time_s"]) * one, 0 * one, one
         unit_m = None if flat else 1.0
         out.append(poses.pose_windows(list(_POSE_NAMES), coefficients, *timed, random_body(row, rng), unit_m=unit_m, flat=flat))
+    return out
+
+
+def lifted(points: np.ndarray, leg_m: float, rng: np.random.Generator) -> np.ndarray:
+    """Points (S, P, 3) of one stride as a network lifts them from one camera that looks along the walk: see ``_LIFTED_SD``."""
+    shape = points.shape[1:]
+    out = points * np.array([rng.uniform(*_LIFTED_SQUEEZE), 1.0, 1.0]) + leg_m * _LIFTED_SD * rng.standard_normal((1, *shape))
+    phase = 2 * np.pi * np.arange(len(points)) / len(points)
+    for order in range(1, _LIFTED_HARMONICS + 1):
+        size = leg_m * np.array(_LIFTED_SWAY_SD) / np.sqrt(_LIFTED_HARMONICS) * rng.standard_normal((2, *shape))
+        out += np.multiply.outer(np.cos(order * phase), size[0]) + np.multiply.outer(np.sin(order * phase), size[1])
     return out
 
 

@@ -41,6 +41,8 @@ from synthgait.trials import Trials
 GENERATOR_FORMAT = "2"
 #: Strides that are always computed together.
 BLOCK = 1024
+#: How often a stride that breaks a limit is drawn before it is kept as implausible; seven of eight pass at once.
+ATTEMPTS = 8
 #: Resolution of generated signals, powers of two in the group's unit and far under a stride's accuracy:
 #: 15 microradians, 15 micrometres, 0.06 N, 0.1 mm, 4 mN m, 0.001 of activation. What lies under it would be
 #: noise that costs half of the file and of the time to write it.
@@ -132,7 +134,7 @@ class StrideGenerator(ABC):
         *,
         seed: int = 0,
         first: int = 0,
-        attempts: int = 4,
+        attempts: int = ATTEMPTS,
         max_residual: float | None = None,
         guidance_scale: float = 1.0,
         **conditions: Value,
@@ -167,7 +169,7 @@ class StrideGenerator(ABC):
         n: int,
         *,
         seed: int = 0,
-        attempts: int = 4,
+        attempts: int = ATTEMPTS,
         max_residual: float | None = None,
         guidance_scale: float = 1.0,
         **conditions: Value,
@@ -181,7 +183,13 @@ class StrideGenerator(ABC):
             yield strides if (low, high) == (0, BLOCK) else strides.select(np.arange(low, high))
 
     def sample_under(
-        self, conditions: pd.DataFrame, *, seed: int = 0, attempts: int = 4, max_residual: float | None = None, guidance_scale: float = 1.0
+        self,
+        conditions: pd.DataFrame,
+        *,
+        seed: int = 0,
+        attempts: int = ATTEMPTS,
+        max_residual: float | None = None,
+        guidance_scale: float = 1.0,
     ) -> Trials:
         """One stride per row of a table with the columns of ``conditions.COLUMNS``, nothing left open.
 

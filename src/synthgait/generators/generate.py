@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from synthgait import bundled, storage
 from synthgait.errors import InputError
-from synthgait.generators.base import BLOCK, StrideGenerator
+from synthgait.generators.base import ATTEMPTS, BLOCK, StrideGenerator
 from synthgait.generators.conditions import Value
 from synthgait.simulate.workers import one_thread_for_children
 
@@ -57,7 +57,7 @@ def generate(
     seed: int = 0,
     workers: int = 1,
     shard_strides: int = SHARD_STRIDES,
-    attempts: int = 4,
+    attempts: int = ATTEMPTS,
     max_residual: float | None = None,
     guidance_scale: float = 1.0,
     groups: tuple[str, ...] | None = None,

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from synthgait.errors import InputError
 from synthgait.estimators import tasks
 from synthgait.estimators.features.windows import CYCLE_SAMPLES, Body
-from synthgait.estimators.networks import StrideNetwork
+from synthgait.estimators.networks import StrideNetwork, one_thread
 
 #: Of the folder; a folder of another version is refused, because its features mean something else.
 ESTIMATOR_VERSION = "2"
@@ -136,6 +136,7 @@ class GaitEstimator:
 
 
 @torch.no_grad()
+@one_thread()
 def ensemble(
     members: list[StrideNetwork], cycles: np.ndarray, present: np.ndarray, scalars: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -27,11 +27,11 @@ def load(paths: Sequence[str | Path] | None = None) -> Trials:
 
 
 def teaching() -> Trials:
-    """What the bundled estimators learn from: plausible strides of the bundled generator, always the same. They scatter
-    more than the simulated ones that it learned from, and teach better.
+    """What the bundled estimators learn from: strides of the bundled generator, always the same. They scatter more than
+    the simulated ones that it learned from, and teach better.
 
     Raises InputError where this installation has no generator.
     """
     from synthgait.generators import StrideGenerator
 
-    return StrideGenerator.load(bundled.generator()).sample(TEACHING).certified()
+    return StrideGenerator.load(bundled.generator()).sample(TEACHING)

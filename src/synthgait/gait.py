@@ -64,6 +64,7 @@ def typical_cadence_spm(walking_speed_mps: _Number, height_m: _Number) -> _Numbe
     of the height at a dimensionless speed of 0.43, growing with the 0.42nd power of speed (walk ratio and
     exponent after Grieve & Gear, Ergonomics 1966;9:379, and Sekiya et al. 1996).
     """
+    # not by dimensionless_speed, which multiplies in another order: plans and their hashes hang on the last bit
     speed = walking_speed_mps / np.sqrt(GRAVITY_MPS2 * 0.53 * height_m)
     step_length = 0.41 * height_m * (speed / 0.43) ** 0.42
     return 60.0 * walking_speed_mps / step_length

@@ -106,7 +106,7 @@ def as_text(result: Mapping[str, Any]) -> str:
 
 
 def _read(path: Path, kind: tasks.Sensor, height_m: float | None, leg_length_m: float | None) -> Recording:
-    recording_kind = kind.name if kind.name.startswith("keypoints") or kind.name == "joint_angles" else "imu"
+    recording_kind = "imu" if kind.worn else kind.name
     signals, rate = plain.read_signals(path, recording_kind)
     if rate is None:
         raise InputError(f"{path} has no column time_s; every signal needs its clock")

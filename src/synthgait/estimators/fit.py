@@ -22,7 +22,7 @@ from synthgait.estimators import tasks
 from synthgait.estimators.base import GaitEstimator, build_network, ensemble
 from synthgait.estimators.networks import BACKBONES, StrideNetwork, one_thread
 from synthgait.estimators.predict import Z90, per_stride
-from synthgait.estimators.sense import Examples, needs_no_walk, sense
+from synthgait.estimators.sense import Examples, sense
 from synthgait.trials import Trials
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -132,7 +132,8 @@ def fit(
         train_seed, held_seed, network_seed = key.spawn(3)
         share = max(resolved["held_out"], 0.1)
         common = {"task": resolved["task"], "strides": resolved["strides_per_walk"]}
-        walks = resolved["walks"] * (resolved["strides_per_walk"] if needs_no_walk(name) else 1)  # as many windows of every sensor
+        # as many windows of every sensor
+        walks = resolved["walks"] * (1 if tasks.sensor_named(name).worn else resolved["strides_per_walk"])
         training = sense(trials.select(~is_held), name, np.random.default_rng(train_seed), walks=walks, **common)
         check = sense(trials.select(is_held), name, np.random.default_rng(held_seed), walks=max(int(share * walks), 16), **common)
         states = network_seed.generate_state(resolved["members"])

@@ -144,7 +144,7 @@ def sense(trials: Trials, sensor: str, rng: np.random.Generator, *, task: str, w
     for group in ("joint_angles", "pelvis", *(("muscle_activation", "ground_reaction") if task == "muscle_activation" else ())):
         if group not in chosen.signals:
             raise InputError(f"the data have no signal group {group!r}, which a fit of {task} needs")
-    if needs_no_walk(sensor):
+    if not tasks.sensor_named(sensor).worn:
         windows = _angles(chosen, rng) if sensor == "joint_angles" else _poses(chosen, rng, flat=sensor == "keypoints_2d")
         return assemble(sensor, task, chosen, windows)
     order = np.argsort(chosen.table["stride_time_s"].to_numpy(float), kind="stable")
@@ -156,11 +156,6 @@ def sense(trials: Trials, sensor: str, rng: np.random.Generator, *, task: str, w
         walked.append(continuous.table)
         windows += _imus(continuous, sensor, rng)
     return assemble(sensor, task, Trials(pd.concat(walked, ignore_index=True)), windows)
-
-
-def needs_no_walk(sensor: str) -> bool:
-    """True where a single stride is sensed as it is, and makes one window."""
-    return sensor == "joint_angles" or sensor.startswith("keypoints")
 
 
 def assemble(sensor: str, task: str, trials: Trials, windows: list[Windows | None]) -> Examples:
@@ -235,10 +230,12 @@ def _poses(trials: Trials, rng: np.random.Generator, *, flat: bool) -> list[Wind
     place = {name: i for i, name in enumerate(_POSE_NAMES)}
     out: list[Windows | None] = []
     for i, row in enumerate(rows):
-        here = points[i].copy()
         leg = float(row["leg_length_m"])
         # Half of the walkers in space come from motion capture, half from one camera.
-        here = here + leg * _JOINT_SD * rng.standard_normal((1, *here.shape[1:])) if flat or rng.random() < 0.5 else lifted(here, leg, rng)
+        if flat or rng.random() < 0.5:
+            here = points[i] + leg * _JOINT_SD * rng.standard_normal((1, *points[i].shape[1:]))
+        else:
+            here = lifted(points[i], leg, rng)
         if flat:  # from the side, and not quite
             yaw = rng.normal(0.0, np.deg2rad(10.0))
             here[:, :, 0] = np.cos(yaw) * here[:, :, 0] + np.sin(yaw) * here[:, :, 2]

@@ -40,6 +40,11 @@ class Sensor:
     largest_correction: float = np.inf
 
     @property
+    def worn(self) -> bool:
+        """An IMU, which needs a walk to record; of poses and joint angles a single stride makes one window."""
+        return self.name != "joint_angles" and not self.name.startswith("keypoints")
+
+    @property
     def mirror(self) -> np.ndarray:
         return np.array([self.channels.index(mirror_name(name)) for name in self.channels])
 

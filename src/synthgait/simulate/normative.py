@@ -58,6 +58,7 @@ def activity_weights(muscles: Sequence[str]) -> dict[str, float]:
 
 def froude_speed(model: MusculoskeletalModel, task: WalkingTask) -> float:
     """Dimensionless walking speed v / sqrt(g * leg length); the leg is 1.1 times hip to ankle."""
+    # not by gait.dimensionless_speed, which multiplies in another order: solutions keep their last bit
     return task.walking_speed_mps / float(np.sqrt(GRAVITY_MPS2 * 1.1 * hip_to_ankle_m(model)))
 
 

@@ -33,13 +33,13 @@ from synthgait.simulate.normative import (
     periodic_derivative,
     pull_weights,
     pulled_angle,
-    pulled_stride_time_s,
+    pulled_velocity_mps,
     stride_time_bounds_s,
     typical_stride_time_s,
 )
 from synthgait.simulate.task import COST_SHARES, PELVIS_MOVES, WalkingSolution, WalkingTask
 from synthgait.simulate.workers import Side, SideDied, SideError
-from synthgait.textbook import reference_activation, reference_velocity_mps
+from synthgait.textbook import reference_activation
 
 PROGRESSION = "pelvis_tx"
 #: Bounds as the CasADi engine has them.
@@ -257,12 +257,10 @@ class _Walk:
         """State -> weight of its pull and textbook curve over the phase: angles, activations, velocity of the pelvis."""
         task, speed, at = self.task, froude_speed(self.model, self.task), self.task.left_contact_phase
         share = {name: COST_SHARES[name] * task.tracking_weight for name in ("tracking", "activity", *dict(PELVIS_MOVES))}
-        own, usual = pulled_stride_time_s(self.model, task), typical_stride_time_s(self.model, task)
         pulls: dict[str, tuple[float, Callable[[np.ndarray], np.ndarray]]] = {}
         for axis, (name, coordinate) in enumerate(PELVIS_MOVES):
             if coordinate in self.coordinate_path:
-                move = partial(reference_velocity_mps, axis, task.walking_speed_mps, speed, own, usual, left_contact_phase=at)
-                pulls[f"{self.coordinate_path[coordinate]}/speed"] = (share[name], move)
+                pulls[f"{self.coordinate_path[coordinate]}/speed"] = (share[name], partial(pulled_velocity_mps, axis, self.model, task))
         for name, w in pull_weights(list(self.coordinate_path)).items():
             pulls[f"{self.coordinate_path[name]}/value"] = (share["tracking"] * w, partial(pulled_angle, name, speed, task))
         # without a textbook curve a muscle has no weight

@@ -27,6 +27,7 @@ from synthgait.conventions import CONDITION_PREFIX, GRAVITY_MPS2
 from synthgait.errors import InputError
 from synthgait.gait import dimensionless_speed, leg_length_m, typical_cadence_spm
 from synthgait.musculoskeletal import MusculoskeletalModel
+from synthgait.simulate.normative import personal_habits
 from synthgait.simulate.task import WalkingTask
 from synthgait.subjects import AGE_RANGE_YEARS, Subject, draw_subject
 
@@ -80,7 +81,8 @@ class Group(_Strict):
     times, with speeds spread evenly over ``walking_speed_mps`` or over ``froude_speed`` (speed over the
     square root of gravity times leg length), and cadences that are drawn, independently of speed, from
     ``cadence_factor`` times the self-chosen one; a share ``free_cadence`` of the trials chooses its own
-    cadence. Severities and sides take turns. ``pathology`` may join several tables: "crouch+equinus".
+    cadence. Each person's own curves lie ``personal_habits`` published standard deviations beside the textbook's
+    (``normative.personal_habits``). Severities and sides take turns. ``pathology`` may join several tables: "crouch+equinus".
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -95,6 +97,7 @@ class Group(_Strict):
     froude_speed: Range | None = None
     cadence_factor: Range = (1.0, 1.0)
     free_cadence: float = Field(1.0, ge=0.0, le=1.0)
+    personal_habits: float = Field(0.0, ge=0.0, le=3.0)
     task: TaskRanges = Field(default_factory=lambda: TaskRanges.model_validate({}))
 
     @model_validator(mode="after")
@@ -249,7 +252,7 @@ class Study:
         trials = []
         low, high = group.ages
         for i, own_seed in enumerate(seed.spawn(group.subjects)):
-            subject_seed, *trial_seeds = own_seed.spawn(1 + group.trials_per_subject)
+            subject_seed, *trial_seeds, habits_seed = own_seed.spawn(2 + group.trials_per_subject)
             rng = np.random.default_rng(subject_seed)
             band = (low + (high - low) * i / group.subjects, low + (high - low) * (i + 1) / group.subjects)
             ill = {}
@@ -261,11 +264,14 @@ class Study:
             sex = group.sexes[i % len(group.sexes)]
             subject = draw_subject(rng, f"{self.name}_{group.name}_{i:04d}", age_years=band, sex=sex, **ill)
             strata = rng.permutation(group.trials_per_subject)
+            habits = personal_habits(np.random.default_rng(habits_seed), group.personal_habits)
             for stratum, trial_seed in zip(strata, trial_seeds, strict=True):
-                trials.append(self._draw_trial(group, subject, int(stratum), i, trial_seed))
+                trials.append(self._draw_trial(group, subject, habits, int(stratum), i, trial_seed))
         return trials
 
-    def _draw_trial(self, group: Group, subject: Subject, stratum: int, person: int, seed: np.random.SeedSequence) -> PlannedTrial:
+    def _draw_trial(
+        self, group: Group, subject: Subject, habits: tuple, stratum: int, person: int, seed: np.random.SeedSequence
+    ) -> PlannedTrial:
         rng = np.random.default_rng(seed)
         low, high = group.walking_speed_mps or group.froude_speed or (1.2, 1.2)
         # The golden ratio takes the persons' offsets evenly through a stratum.
@@ -277,7 +283,7 @@ class Study:
         stiffness = drawn.pop("contact_stiffness_factor")
         drawn["minimum_step_width_m"] *= subject.height_m / 1.75
         one_sided = subject.affected_side in ("left", "right")
-        task = WalkingTask(float(speed), symmetric=not one_sided, intervals=group.task.intervals, **drawn)  # type: ignore[arg-type]
+        task = WalkingTask(float(speed), symmetric=not one_sided, intervals=group.task.intervals, habits=habits, **drawn)  # type: ignore[arg-type]
         task = pathologies.apply_to_task(task, subject)
         factor = float(rng.uniform(*group.cadence_factor))
         free = bool(rng.uniform() < group.free_cadence)

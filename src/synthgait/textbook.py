@@ -168,7 +168,9 @@ _STANCE_MEDIAL = ((0.0, 0.0), (0.06, -0.3), (0.2, 1.0), (0.5, 0.7), (0.8, 1.0), 
 _STANCE_HEEL = ((0.0, 1.0), (0.06, 0.92), (0.12, 0.77), (0.24, 0.56), (0.35, 0.37), (0.5, 0.12), (0.62, 0.0), (1.0, 0.0))
 
 
-def reference_ground_reaction(speed: float, phase: np.ndarray, left: bool = False, left_contact_phase: float = 0.5) -> np.ndarray:
+def reference_ground_reaction(
+    speed: float, phase: np.ndarray, left: bool = False, left_contact_phase: float = 0.5, bounce: float = 1.0
+) -> np.ndarray:
     """Textbook ground reaction of a foot in body weights, (..., 4), at phases of the right cycle:
     forward, up and right, and what of the second the heel carries. The humps grow with the square of the
     speed and braking with the speed (Nilsson & Thorstensson, Acta Physiol Scand 1989;136:217); stance shortens
@@ -176,10 +178,11 @@ def reference_ground_reaction(speed: float, phase: np.ndarray, left: bool = Fals
 
     Args:
         speed, left_contact_phase: as for ``reference_angle``.
+        bounce: factor on the humps, of one whose pelvis rises more or less than usual.
     """
     shift, outwards = (left_contact_phase, -1.0) if left else (0.0, 1.0)
     at = np.mod(np.asarray(phase, float) - shift, 1.0) / stance_fraction(speed, left, left_contact_phase)
-    hump, brake = 0.14 * (speed / 0.42) ** 2, 0.19 * speed / 0.42
+    hump, brake = 0.14 * bounce * (speed / 0.42) ** 2, 0.19 * speed / 0.42
 
     def curve(points: tuple[tuple[float, float], ...], at: np.ndarray = at) -> np.ndarray:
         x, y = np.array(points).T

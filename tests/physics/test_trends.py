@@ -73,6 +73,7 @@ GAITS: tuple[tuple[str, Subject, WalkingTask, str], ...] = (
     ("old", OLD, TASK, "adult"),
     ("child", CHILD, CHILD_TASK, "adult"),
     ("short_steps", ADULT, SHORT_STEPS, "adult"),
+    ("bouncing", ADULT, replace(TASK, habits=(("pelvis_ty", 1.4, 0.0),)), "adult"),
     ("adult_slow", ADULT, SLOW, "adult_slower"),
     ("abductors_habits", ABDUCTORS, with_habits(ABDUCTORS, 1.0), "adult_slow"),
     ("crouch_habits", CROUCH, with_habits(CROUCH, 1.0), "adult_slower"),
@@ -188,6 +189,16 @@ def test_short_steps_at_the_same_speed_rise_less(strides) -> None:
 
 
 # -- with the table's habits: put in, and kept by the physics ----------------------------------------------------
+
+
+def test_who_is_used_to_rise_more_does(strides) -> None:
+    """Steps stay as long; the vertical force's humps, which carry the rise, grow with it."""
+    usual, bouncing = strides["adult"], strides["bouncing"]
+    higher = np.ptp(bouncing.channel("pelvis_ty")[0]) / np.ptp(usual.channel("pelvis_ty")[0])
+    assert 1.15 < higher < 1.5
+    assert row(bouncing)["stride_length_m"] == pytest.approx(row(usual)["stride_length_m"], rel=0.05)
+    first, second = (stride.channel("ground_reaction_y_r")[0].max() for stride in (usual, bouncing))
+    assert second > 1.02 * first
 
 
 def test_crouch_keeps_the_knee_bent_in_stance(strides) -> None:

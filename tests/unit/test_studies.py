@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from synthgait.errors import InputError
+from synthgait.simulate.normative import personal_habits
 from synthgait.studies import STRIDE_TIME_LIMITS_S, Study
 
 GOOD = """
@@ -137,3 +138,30 @@ def test_a_study_that_is_not_there() -> None:
     with pytest.raises(InputError, match="cannot be read"):
         Study.load("nowhere.yaml")
     assert Study.load("quick").name == "quick"
+
+
+def test_people_have_habits_of_their_own_where_a_study_says_so(tmp_path: Path) -> None:
+    own = load(tmp_path, GOOD.replace("    free_cadence: 0.25\n", "    free_cadence: 0.25\n    personal_habits: 1.0\n")).plan()
+    plain = {t.subject.subject_id: t for t in load(tmp_path).plan()}
+    of: dict[str, set] = {}
+    for trial in own:
+        of.setdefault(trial.subject.subject_id, set()).add(trial.task.habits)
+        assert trial.subject == plain[trial.subject.subject_id].subject
+    adults = {name: habits for name, habits in of.items() if "adults" in name}
+    assert all(len(habits) == 1 for habits in adults.values()) and len(set.union(*adults.values())) == 12
+    for (habits,) in adults.values():
+        drawn = {name: change for name, *change in habits}
+        assert drawn["knee_flexion_r"] == drawn["knee_flexion_l"] and 0.6 < drawn["pelvis_ty"][0] < 1.6
+    assert all(t.task.habits == () for t in plain.values() if t.subject.pathology == "none")
+
+
+def test_personal_habits_scatter_as_published() -> None:
+    drawn = [dict((n, c) for n, *c in personal_habits(np.random.default_rng(i), 1.0)) for i in range(400)]
+    knee_deg = np.rad2deg([habits["knee_flexion_r"][1] for habits in drawn])
+    assert abs(knee_deg.mean()) < 0.6 and 2.5 < knee_deg.std() < 3.6
+    rise = np.log([habits["pelvis_ty"][0] for habits in drawn])
+    assert abs(rise.mean()) < 0.03 and 0.15 < rise.std() < 0.2
+    # thighs stay where they are when the pelvis tilts
+    tilt, hip = (np.array([habits[name][1] for habits in drawn]) for name in ("pelvis_tilt", "hip_flexion_l"))
+    assert np.corrcoef(tilt, hip)[0, 1] < -0.7
+    assert personal_habits(np.random.default_rng(0), 0.0) == ()

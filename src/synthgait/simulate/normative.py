@@ -1,4 +1,4 @@
-"""What a walker is pulled to, and how firmly: textbook curves as the task's habits change them.
+"""What a walker is pulled to, and how firmly: textbook curves as the task's habits change them, and whose habits differ.
 
 In: a body and a task. Out: angles, shares of the pull, and the stride time that people of this size choose.
 """
@@ -14,7 +14,7 @@ from synthgait.conventions import GRAVITY_MPS2
 from synthgait.gait import typical_cadence_spm
 from synthgait.musculoskeletal import MusculoskeletalModel, hip_to_ankle_m
 from synthgait.simulate.task import WalkingTask
-from synthgait.textbook import ACTIVITY_PERCENT, DEGREES, base_name, reference_angle
+from synthgait.textbook import ACTIVITY_PERCENT, DEGREES, base_name, reference_angle, reference_velocity_mps
 
 #: How firmly an angle is pulled, where not by 1: the knee's loading response and a narrow base are what an
 #: effort-optimal gait gives up first.
@@ -41,6 +41,20 @@ _ACTIVITY_FIRMNESS = {
     "gluteus_medius": 6.0,
 }
 _LOOSE = 0.2
+#: How healthy people differ from one another: standard deviations of a factor (its logarithm) on an angle's curve and of a
+#: shift in degrees. Together they make the four to six degrees in the sagittal plane and two to three in the others
+#: by which normal subjects' curves scatter (Kadaba et al., J Orthop Res 1990;8:383; Winter 1991).
+_BETWEEN_PEOPLE = {
+    "pelvis_tilt": (0.0, 4.0),
+    "hip_flexion": (0.08, 2.5),
+    "knee_flexion": (0.07, 3.5),
+    "ankle_dorsiflexion": (0.15, 2.5),
+    "hip_adduction": (0.2, 1.5),
+    "pelvis_list": (0.25, 0.0),
+    "pelvis_rotation": (0.35, 0.0),
+}
+#: The same of the pelvis's rise: 4.8 +- 1 cm at 1.6 m/s (Orendurff et al., J Rehabil Res Dev 2004;41:829).
+_BOUNCE_SD = 0.2
 
 
 def pull_weights(coordinates: Sequence[str]) -> dict[str, float]:
@@ -62,12 +76,49 @@ def froude_speed(model: MusculoskeletalModel, task: WalkingTask) -> float:
     return task.walking_speed_mps / float(np.sqrt(GRAVITY_MPS2 * 1.1 * hip_to_ankle_m(model)))
 
 
+def habit(coordinate: str, task: WalkingTask) -> tuple[float, float]:
+    """Factor on the textbook curve of a coordinate and shift in rad, as the task has them."""
+    return next(((factor, shift) for name, factor, shift in task.habits if name == coordinate), (1.0, 0.0))
+
+
+def personal_habits(rng: np.random.Generator, extent: float) -> tuple[tuple[str, float, float], ...]:
+    """Habits of one healthy person, the same on both sides: where the own curves lie beside the textbook's.
+
+    Args:
+        extent: how far people differ, in published standard deviations; 0 for none.
+    """
+    if not extent:
+        return ()
+
+    def drawn() -> float:
+        return float(extent * np.clip(rng.standard_normal(), -2.0, 2.0))
+
+    # who tilts the pelvis holds the thighs as others do
+    tilt = float(np.deg2rad(_BETWEEN_PEOPLE["pelvis_tilt"][1])) * drawn()
+    habits: list[tuple[str, float, float]] = [("pelvis_tilt", 1.0, tilt), ("pelvis_ty", float(np.exp(_BOUNCE_SD * drawn())), 0.0)]
+    for angle, (factor_sd, shift_sd) in _BETWEEN_PEOPLE.items():
+        if angle == "pelvis_tilt":
+            continue
+        factor, shift = float(np.exp(factor_sd * drawn())), float(np.deg2rad(shift_sd)) * drawn()
+        shift -= tilt if angle == "hip_flexion" else 0.0
+        habits += [(name, factor, shift) for name in ((angle,) if angle.startswith("pelvis") else (f"{angle}_r", f"{angle}_l"))]
+    return tuple(habits)
+
+
 def pulled_angle(coordinate: str, speed: float, task: WalkingTask, phase: np.ndarray) -> np.ndarray:
     """What a walker is pulled to: the textbook angle in rad as the task's habits change it, at phases (any
     shape) of the right cycle; ``speed`` as for ``reference_angle``.
     """
-    factor, shift = next((change for name, *change in task.habits if name == coordinate), (1.0, 0.0))
+    factor, shift = habit(coordinate, task)
     return factor * reference_angle(coordinate, speed, phase, task.left_contact_phase) + shift
+
+
+def pulled_velocity_mps(axis: int, model: MusculoskeletalModel, task: WalkingTask, phase: np.ndarray) -> np.ndarray:
+    """The same of the pelvis's velocity, forward (axis 0), up (1) or to the right (2)."""
+    own, usual = pulled_stride_time_s(model, task), typical_stride_time_s(model, task)
+    speed = froude_speed(model, task)
+    moves = reference_velocity_mps(axis, task.walking_speed_mps, speed, own, usual, phase, task.left_contact_phase)
+    return moves * habit("pelvis_ty", task)[0] if axis == 1 else moves
 
 
 def periodic_derivative(values: np.ndarray, period: float) -> np.ndarray:

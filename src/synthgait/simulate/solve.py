@@ -21,15 +21,17 @@ from synthgait.errors import InputError
 from synthgait.musculoskeletal import MusculoskeletalModel, hip_to_ankle_m, map_numbers, parameters
 from synthgait.simulate.normative import (
     froude_speed,
+    habit,
     periodic_derivative,
     pulled_angle,
     pulled_stride_time_s,
+    pulled_velocity_mps,
     stride_time_bounds_s,
     typical_stride_time_s,
 )
 from synthgait.simulate.problem import TASK, Layout, WalkingProblem
 from synthgait.simulate.task import WalkingSolution, WalkingTask
-from synthgait.textbook import reference_activation, reference_ground_reaction, reference_velocity_mps
+from synthgait.textbook import reference_activation, reference_ground_reaction
 
 _IPOPT = {
     "max_iter": 200,
@@ -207,10 +209,9 @@ def _reference(model: MusculoskeletalModel, task: WalkingTask, phases: np.ndarra
     speed = froude_speed(model, task)
     at = task.left_contact_phase
     angles = [pulled_angle(name, speed, task, phases) for name in model.coordinates]
-    ground = [reference_ground_reaction(speed, phases, left, at).T for left in (False, True)]
+    ground = [reference_ground_reaction(speed, phases, left, at, habit("pelvis_ty", task)[0]).T for left in (False, True)]
     activity = [reference_activation(m.name, speed, phases, at) for m in model.muscles]
-    own, usual = pulled_stride_time_s(model, task), typical_stride_time_s(model, task)
-    moves = [reference_velocity_mps(axis, task.walking_speed_mps, speed, own, usual, phases, at) for axis in range(3)]
+    moves = [pulled_velocity_mps(axis, model, task, phases) for axis in range(3)]
     silent = np.zeros(len(phases))
     return np.vstack([*angles, *ground, *(silent if a is None else a for a in activity), *moves])
 

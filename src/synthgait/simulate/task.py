@@ -52,8 +52,9 @@ class WalkingTask:
         minimum_step_width_m: least lateral distance between the two feet.
         left_contact_phase: phase of the right cycle at which the textbook's left foot lands; not 0.5 where one
             leg is spared.
-        habits: (coordinate, factor, shift in rad) of textbook angles that a pathology changes: what the pull
-            points to is factor times the healthy curve plus the shift.
+        habits: (coordinate, factor, shift in rad) of textbook angles that a pathology changes or that are a
+            person's own: what the pull points to is factor times the healthy curve plus the shift. Of
+            ``pelvis_ty`` the factor is that of the pelvis's rise and of the vertical force's humps.
         stride_time_bounds_s: limits of a free stride time; None means 0.75 to 1.6 of the typical one, which
             keeps the walker from the local optima of running steps.
     """

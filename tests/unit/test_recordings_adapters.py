@@ -1,6 +1,7 @@
 """Adapters against folders written here in each dataset's public layout, with people of other names."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from test_floors import foot_imu, lower_back
 from synthgait import recordings
 from synthgait.conventions import IMU_CHANNELS
 from synthgait.errors import InputError
+from synthgait.recordings import schreiber
 
 RATE = 100.0
 
@@ -169,3 +171,20 @@ def test_a_folder_with_a_known_name_and_nothing_in_it_says_so(tmp_path):
         (tmp_path / name).mkdir()
         with pytest.raises(InputError):
             recordings.load(tmp_path / name)
+
+
+def test_a_step_is_measured_where_each_heel_landed():
+    """0.6 m and 0.5 s a step; a heel moves on by 3 cm before the other lands, as real ones do when they rise."""
+    rate, n = 100.0, 200
+    time = np.arange(n) / rate
+    markers = {name: np.column_stack([1.2 * time, 0 * time, 0 * time]) for name in ("L_IAS", "R_IAS", "L_IPS", "R_IPS")}
+    for side, first in (("L", 0.2), ("R", 0.7)):
+        since = np.mod(time - first, 1.0)
+        swung = np.interp(since, (0.0, 0.3, 0.5, 1.0), (0.0, 0.0, 0.03, 1.2))
+        markers[f"{side}_FCC"] = np.column_stack([1.2 * (np.floor(time - first) + first) + swung, 0 * time, 0 * time])
+    strikes = {"Left": [0.2, 1.2], "Right": [0.7, 1.7]}
+    walk = schreiber._Walk(Path("x"), "x", rate, markers, strikes, {}, 0.0)
+    truth = schreiber._truth(walk)
+    assert truth["walking_speed_mps"] == pytest.approx(1.2)
+    assert truth["step_time_s"] == pytest.approx(0.5)
+    assert truth["step_length_l_m"] == pytest.approx(0.6, abs=0.005) and truth["step_length_r_m"] == pytest.approx(0.6, abs=0.005)

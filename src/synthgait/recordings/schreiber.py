@@ -191,16 +191,16 @@ def _leg_length(path: Path) -> float | None:
 def _truth(walk: _Walk) -> dict[str, float]:
     x = np.mean([walk.markers[m][:, 0] for m in _PELVIS], axis=0)
     truth = {"walking_speed_mps": abs(float(np.polyfit(np.arange(len(x)) / walk.rate, x, 1)[0]))}
-    heel = {"Left": walk.markers["L_FCC"][:, 0], "Right": walk.markers["R_FCC"][:, 0]}
+    heel = {side: walk.markers[f"{side[0]}_FCC"][:, 0] for side in ("Left", "Right")}
     lengths: dict[str, list[float]] = {"Left": [], "Right": []}
     times: dict[str, list[float]] = {"Left": [], "Right": []}
     strikes = sorted((t, side) for side, ts in walk.strikes.items() for t in ts)
-    for i, (time, side) in enumerate(strikes):
-        other = "Right" if side == "Left" else "Left"
-        frame = min(len(x) - 1, round(time * walk.rate))
-        lengths[side].append(float(heel[side][frame] - heel[other][frame]))
-        if i and strikes[i - 1][1] == other:
-            times[side].append(time - strikes[i - 1][0])
+    for (before, other), (time, side) in itertools.pairwise(strikes):
+        if side != other:
+            # each heel where it landed: the one behind has risen and moved on when the other lands
+            landed, behind = (min(len(x) - 1, round(t * walk.rate)) for t in (time, before))
+            lengths[side].append(abs(float(heel[side][landed] - heel[other][behind])))
+            times[side].append(time - before)
     for side in ("Left", "Right"):
         if lengths[side]:
             truth[f"step_length_{side[0].lower()}_m"] = float(np.mean(lengths[side]))

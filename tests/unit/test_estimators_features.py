@@ -163,6 +163,24 @@ def test_pose_is_free_of_unit_heading_and_displacement() -> None:
     assert np.allclose(found.cycles, reference.cycles, atol=1e-4)
 
 
+def test_the_way_of_the_hips_is_known_in_legs_where_there_is_one() -> None:
+    still = pose_signal(1.2, 1.1)
+    onward = -1.2 * np.arange(len(still["hip_r_z"])) / 60.0
+
+    def travelled(signals: dict[str, np.ndarray]) -> np.ndarray:
+        return poses.featurise_pose(signals, 60.0, w.Body(1.75), metric=True).travelled
+
+    walked = {name: values + (onward if name.endswith("z") else 0.0) for name, values in still.items()}
+    stride_over_leg = 1.2 * 1.1 / (0.85 / poses.ANKLE_SHARE)
+    np.testing.assert_allclose(np.exp(travelled(walked)), stride_over_leg, rtol=0.02)
+    # whose metre is a tenth too long has a body a tenth too large
+    np.testing.assert_allclose(travelled({name: 1.1 * values for name, values in walked.items()}), travelled(walked), atol=1e-6)
+    # on the spot, drifting on a treadmill, or seen from a train
+    for share in (0.0, 0.1, 5.0):
+        other = {name: values + (share * onward if name.endswith("z") else 0.0) for name, values in still.items()}
+        assert np.isnan(travelled(other)).all()
+
+
 def test_pose_stands_upright_however_the_camera_is_tilted() -> None:
     plain = pose_signal(1.2, 1.1)
     reference = poses.featurise_pose(plain, 60.0, w.Body(1.75), metric=False)

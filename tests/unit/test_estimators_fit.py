@@ -17,7 +17,7 @@ from synthgait.errors import InputError
 from synthgait.estimators import GaitEstimator, fit, read_recipe, tasks
 from synthgait.estimators.features.windows import CYCLE_SAMPLES, Body, Windows
 from synthgait.estimators.fit import RECIPES
-from synthgait.estimators.predict import contact_phase, muscle_curves
+from synthgait.estimators.predict import _with_way, contact_phase, muscle_curves
 from synthgait.estimators.sense import lifted, sense
 from synthgait.sensors import IMU, Mounting
 from synthgait.sensors.emg import seen_by_electrodes
@@ -279,3 +279,13 @@ def test_emg_is_the_mean_of_motion_and_textbook_from_either_landing() -> None:
     for name, curve in wanted.items():
         assert np.allclose(own["emg"][name], curve, atol=0.02), name
         assert np.allclose(right["emg"][name], curve if name.endswith("_r") else np.roll(curve, 42), atol=0.02), name
+
+
+def test_network_and_way_are_weighed_by_their_precision() -> None:
+    stride, log_sd = np.array([1.0, 1.0, 1.0]), np.array([0.05, 0.5, 0.1])
+    travelled = np.log([1.21, 1.2, np.nan])
+    together, spread = _with_way(stride, log_sd, travelled)
+    assert together[0] == pytest.approx(1.1) and spread[0] == pytest.approx(0.05 / np.sqrt(2.0))
+    assert together[1] == pytest.approx(1.2, rel=0.01) and spread[1] < 0.05
+    assert together[2] == 1.0 and spread[2] == 0.1
+    assert _with_way(stride, log_sd, None) == (stride, log_sd)

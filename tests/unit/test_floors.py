@@ -1,5 +1,7 @@
 """Classical baselines against walkers whose answer is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -161,6 +163,18 @@ def test_key_point_floors(moving, heading):
     assert floor.reads(walk, "keypoints_3d") == moving
     if moving:
         assert floor.predict(walk)["walking_speed_mps"] == pytest.approx(1.2, rel=0.01)
+
+
+def test_poses_whose_truth_is_their_own_way_are_taken_on_the_spot():
+    walk = pose(0.6, 0.5)
+    ((_, _, shown),) = verb.sensor_views(walk)
+    assert shown.signals["hip_r_x"] is walk.signals["hip_r_x"]
+    own = replace(walk, reference_source="markers and force-plate events")
+    ((_, _, shown),) = verb.sensor_views(own)
+    assert np.ptp(0.5 * (shown.signals["hip_r_x"] + shown.signals["hip_l_x"])) < 1e-9
+    apart = walk.signals["ankle_r_x"] - walk.signals["hip_r_x"]
+    np.testing.assert_allclose(shown.signals["ankle_r_x"] - shown.signals["hip_r_x"], apart, atol=1e-12)
+    assert not floors.PelvisDisplacement().reads(own, "keypoints_3d")
 
 
 def people(speeds, cadence=lambda v: 60 + 45 * v):

@@ -144,6 +144,19 @@ class Recording:
         axes = "xy" if self.kind == "keypoints_2d" else "xyz"
         return {j: np.column_stack([self.signals[f"{j}_{a}"] for a in axes]) for j in self.joints}
 
+    @property
+    def way_is_truth(self) -> bool:
+        """The true speed is that of the very markers that were recorded: who looks at how far they travel shows nothing."""
+        return self.reference_source.startswith("markers")
+
+    def on_the_spot(self) -> Recording:
+        """The same key points in space relative to the middle of the hips, for want of those to the pelvis; themselves without either."""
+        middle = [j for j in (("hip_l", "hip_r"), ("pelvis",)) if self.kind == "keypoints_3d" and set(j) <= set(self.joints)]
+        if not middle:
+            return self
+        away = {axis: np.mean([self.signals[f"{j}_{axis}"] for j in middle[0]], axis=0) for axis in "xyz"}
+        return replace(self, signals={channel: values - away[channel[-1]] for channel, values in self.signals.items()})
+
     def section(self) -> Recording:
         """The recording cut to its walking section (the same object when it has none)."""
         if self.sampling_rate_hz is None or (self.start_s is None and self.end_s is None):

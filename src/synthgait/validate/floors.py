@@ -204,9 +204,7 @@ class PelvisDisplacement:
 
     @staticmethod
     def _moves(recording: Recording) -> bool:
-        # markers' own truth is this displacement, so there is nothing to compare
-        own = recording.reference_source.startswith("markers")
-        return recording.variant != "root_relative" and "pelvis" in recording.joints and not own
+        return recording.variant != "root_relative" and "pelvis" in recording.joints and not recording.way_is_truth
 
     def reads(self, recording: Recording, sensor: str) -> bool:
         return recording.kind == "keypoints_3d" and not recording.pixels and self._moves(recording)

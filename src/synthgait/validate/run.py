@@ -52,7 +52,10 @@ class Estimator(Protocol):
 
 
 def sensor_views(recording: Recording) -> Iterable[tuple[str, str, Recording]]:
-    """(sensor of the table, sensor of the estimator, the recording cut down to it) for every sensor present."""
+    """(sensor of the table, sensor of the estimator, the recording cut down to it) for every sensor present.
+
+    Poses of which the truth is how far they travel are taken on the spot.
+    """
     if recording.kind == "imu":
         for label, (choices, name) in _IMU_SENSORS.items():
             for placements in choices:
@@ -62,7 +65,7 @@ def sensor_views(recording: Recording) -> Iterable[tuple[str, str, Recording]]:
                     break
     elif recording.kind in ("keypoints_3d", "keypoints_2d"):
         label = recording.kind if recording.variant == "main" else f"{recording.kind}/{recording.variant}"
-        yield label, recording.kind, recording
+        yield label, recording.kind, recording.on_the_spot() if recording.way_is_truth else recording
     elif recording.kind == "joint_angles":
         yield recording.kind, recording.kind, recording
 

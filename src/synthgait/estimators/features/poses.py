@@ -3,12 +3,14 @@
 In: ``<joint>_{x,y[,z]}`` with Y up, in any unit, or joint angles in rad. Out: ``Windows``.
 
 Poses are taken relative to the hips and in units of their own leg (the vertical from hip to ankle
-in mid-stance, which a compressed depth does not change), so unit, scale and displacement are never
-used. Up is the mean line from the ankles to the hips over a stride, however a camera is tilted.
-Forward is the horizontal axis along which the ankles pass each other, towards the side the knees bend
-to. The physical estimate is the speed at which the standing foot goes backwards under the hips. How
-far the depth is compressed shows in thighs and shanks that seem shorter when they lean: ``depth`` is
-the stretch along the walk that would make them rigid.
+in mid-stance, which a compressed depth does not change), so unit and scale are never used. How far the
+hips travel is kept beside, unseen by the networks. It is in legs too: what a single camera's pose
+network has wrong in its metre it has wrong in the body's size as well. Up is the mean line from the
+ankles to the hips over a stride, however a camera is tilted. Forward is the horizontal axis along which
+the ankles pass each other, towards the side the knees bend to. The physical estimate is the speed at
+which the standing foot goes backwards under the hips. How far the depth is compressed shows in thighs
+and shanks that seem shorter when they lean: ``depth`` is the stretch along the walk that would make
+them rigid.
 
 Joint angles lose their mean (zeros differ between laboratories); a two-segment leg turns them
 into the same quantities. Segment lengths are fractions of the hip's height after de Leva (J Biomech
@@ -32,6 +34,8 @@ _FEW_STRIDES, _LANDINGS_AGREE = 2.2, 0.15
 _EDGE_S = 0.1
 #: Cosine of the angle by which a camera may be tilted; beyond it another axis is up.
 _LEAST_UPRIGHT = 0.7
+#: Way of the hips and way of the feet under them tell of the same walk within a factor of two.
+_SAME_WALK = np.log(2.0)
 _JOINTS = ("shoulder", "knee", "ankle", "heel", "toe")
 POSE_CHANNELS = tuple(f"{joint}_{axis}_{side}" for side in SIDES for joint in _JOINTS for axis in ("forward", "up", "right"))
 POSE_SCALARS = ("stride_time", "size", "size_known", "base", "depth", "ankle_distance")
@@ -56,7 +60,8 @@ def featurise_pose(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, b
     if points.shape[2] == 2:
         points = np.concatenate([points, np.zeros((*points.shape[:2], 1))], axis=2)
     place = {name: column for column, name in enumerate(names)}
-    points = points - 0.5 * (points[:, [place["hip_r"]]] + points[:, [place["hip_l"]]])
+    hips = 0.5 * (points[:, place["hip_r"]] + points[:, place["hip_l"]])
+    points = points - hips[:, None]
     moving = w.band(points.reshape(len(points), -1))
     centre, period, score = w.stride_times(moving)
     if not len(centre):
@@ -64,7 +69,16 @@ def featurise_pose(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, b
     if len(points) < _FEW_STRIDES * np.median(period) * w.WORKING_RATE_HZ:
         period = _between_landings({name: points[:, column] for name, column in place.items()}, period)
     coefficients = w.fourier(points.reshape(len(points), -1), centre, period).reshape(len(centre), 1 + w.HARMONICS, len(names), 3)
-    return pose_windows(names, coefficients, period, centre, score, body, unit_m=1.0 if metric else None, flat=len(axes) == 2)
+    flat = len(axes) == 2
+    way = None if flat else _way(hips, centre, period)
+    return pose_windows(names, coefficients, period, centre, score, body, unit_m=1.0 if metric else None, flat=flat, way=way)
+
+
+def _way(hips: np.ndarray, centre: np.ndarray, period: np.ndarray) -> np.ndarray:
+    """How far (N,) the hips (T, 3) go in a stride, from their mean velocity within a stride of each centre."""
+    time = np.arange(len(hips)) / w.WORKING_RATE_HZ
+    near = (slice(*np.searchsorted(time, (middle - stride, middle + stride))) for middle, stride in zip(centre, period, strict=True))
+    return np.array([np.linalg.norm(np.polyfit(time[part], hips[part], 1)[0]) for part in near]) * period
 
 
 def _between_landings(points: dict[str, np.ndarray], period: np.ndarray) -> np.ndarray:
@@ -97,9 +111,10 @@ def pose_windows(
     *,
     unit_m: float | None = None,
     flat: bool = False,
+    way: np.ndarray | None = None,
 ) -> w.Windows:
     """Windows from Fourier coefficients (N, 1 + HARMONICS, len(names), 3) of points relative to the hips; ``unit_m``
-    is their unit where it is known, and gives the size of an unknown body.
+    is their unit where it is known, and gives the size of an unknown body; ``way`` (N,) what the hips travel in a stride.
     """
     place = {name: column for column, name in enumerate(names)}
     coefficients = _upright(coefficients, place)
@@ -125,7 +140,14 @@ def pose_windows(
     depth = _depth(whole, place)
     distance = 0.5 * (ankles[:, :, 0] - ankles[:, :, 1]).max(axis=1) + 0.5 * (ankles[:, :, 1] - ankles[:, :, 0]).max(axis=1)
     scalars = w.common_scalars(period, base, body, depth, distance)
-    return w.Windows(cycles, present, scalars, base, period, centre, score, body)
+    travelled = None if way is None else _through_the_world(way / leg * ANKLE_SHARE, base)
+    return w.Windows(cycles, present, scalars, base, period, centre, score, body, travelled)
+
+
+def _through_the_world(stride: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """Log of the hips' way (N,), NaN where it is not the walker's: root-relative poses, treadmills, cameras that follow."""
+    travelled = np.log(np.maximum(stride, 1e-6))
+    return np.where(np.abs(travelled - base) < _SAME_WALK, travelled, np.nan)
 
 
 def _upright(coefficients: np.ndarray, place: dict[str, int]) -> np.ndarray:

@@ -274,7 +274,9 @@ class Windows:
 
     ``cycles`` (N, C, CYCLE_SAMPLES), zero where ``present`` (C,) is False; ``scalars`` (N, S);
     ``base`` (N,) log of the physical estimate of stride length over leg length, which the network
-    corrects; ``stride_time_s``, ``centre_s``, ``score`` (N,); ``body`` the size that scaled them.
+    corrects; ``stride_time_s``, ``centre_s``, ``score`` (N,); ``body`` the size that scaled them. ``travelled`` (N,) is
+    log of stride length over leg length as the walker's way through the recording's world has it, NaN where it does not
+    say; no network sees it.
     """
 
     cycles: np.ndarray
@@ -285,6 +287,7 @@ class Windows:
     centre_s: np.ndarray
     score: np.ndarray
     body: Body
+    travelled: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.centre_s)

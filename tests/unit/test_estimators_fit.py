@@ -17,7 +17,7 @@ from synthgait.errors import InputError
 from synthgait.estimators import GaitEstimator, fit, read_recipe, tasks
 from synthgait.estimators.features.windows import CYCLE_SAMPLES, Body, Windows
 from synthgait.estimators.fit import RECIPES
-from synthgait.estimators.predict import _with_way, contact_phase, muscle_curves
+from synthgait.estimators.predict import _with_way, contact_phase, muscle_curves, summarise
 from synthgait.estimators.sense import lifted, sense
 from synthgait.sensors import IMU, Mounting
 from synthgait.sensors.emg import seen_by_electrodes
@@ -289,3 +289,16 @@ def test_network_and_way_are_weighed_by_their_precision() -> None:
     assert together[1] == pytest.approx(1.2, rel=0.01) and spread[1] < 0.05
     assert together[2] == 1.0 and spread[2] == 0.1
     assert _with_way(stride, log_sd, None) == (stride, log_sd)
+
+
+def test_strides_that_start_stop_or_turn_are_told_but_not_counted() -> None:
+    """Two bouts of eight and three strides with a turn between; who starts is slower."""
+    period = np.ones(11)
+    centre = np.concatenate([np.arange(8), 20 + np.arange(3)]) + 0.5
+    slow = np.array([0.6, 0.9, 1, 1, 1, 1, 0.9, 0.6, 0.7, 1, 0.7])
+    empty = np.zeros((11, 0))
+    windows = Windows(empty, empty[0], empty, 0 * period, period, centre, period, Body())
+    told = summarise({"walking_speed_mps": slow}, {}, windows)
+    # of three strides a quarter is none
+    assert told["strides"]["steady"] == [False] * 2 + [True] * 4 + [False] * 2 + [True] * 3
+    assert told["walking_speed_mps"] == 1.0 and len(told["strides"]["walking_speed_mps"]) == 11

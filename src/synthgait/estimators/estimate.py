@@ -64,7 +64,7 @@ def estimate(
     Returns:
         Dictionary of ``walking_speed_mps, step_length_m, step_time_s, stride_length_m, stride_time_s,
         cadence_spm`` (None where it cannot judge), ``intervals`` name -> [low, high] (90 %), ``n_strides``,
-        ``strides`` (``time_s`` and the same names per stride), ``events`` (landings and lift-offs, see
+        ``strides`` (``time_s``, ``steady`` and the same names per stride), ``events`` (landings and lift-offs, see
         ``contacts.gait_events``), ``can_judge``, ``sentence``, ``sensor``.
 
     Raises:
@@ -88,7 +88,7 @@ def estimate(
         doubts = _doubts(found, fitted.config, height_m is not None or leg_length_m is not None)
         result = {name: found[name] for name in TOLD}
         result |= {"intervals": {name: list(found["intervals"][name]) for name in TOLD}, "n_strides": found["n_strides"]}
-        result |= {"strides": {name: found["strides"][name] for name in ("time_s", *TOLD)}, "can_judge": not doubts}
+        result |= {"strides": {name: found["strides"][name] for name in ("time_s", "steady", *TOLD)}, "can_judge": not doubts}
         result |= {"events": found["events"], "sentence": _sentence(result, doubts), "sensor": sensor}
     if plot is not None:
         _draw(result, Path(plot))
@@ -161,7 +161,7 @@ def _sentence(result: Mapping[str, Any], doubts: list[str]) -> str:
 
 
 def _draw(result: Mapping[str, Any], path: Path) -> None:
-    """Speed, step length and step time of every stride with the recording's value and 90 % interval."""
+    """Speed, step length and step time of every stride (grey: starting or stopping) with the recording's value and 90 % interval."""
     figure = Figure(figsize=(4.2, 4.0), layout="constrained")
     FigureCanvasAgg(figure)
     names = list(TOLD)[:3]
@@ -173,8 +173,10 @@ def _draw(result: Mapping[str, Any], path: Path) -> None:
             low, high = result["intervals"][name]
             axes.axhspan(low, high, color="#56B4E9", alpha=0.3, linewidth=0)
             axes.axhline(result[name], color="#0072B2", linewidth=1)
-            axes.plot(result["strides"]["time_s"], result["strides"][name], ".", color="#222222", markersize=4)
-            values = np.array([low, high, *result["strides"][name]])
+            time, each, steady = (np.asarray(result["strides"][key]) for key in ("time_s", name, "steady"))
+            axes.plot(time[steady], each[steady], ".", color="#222222", markersize=4)
+            axes.plot(time[~steady], each[~steady], ".", color="#999999", markersize=4)
+            values = np.array([low, high, *each])
             axes.set_ylim(values.min() - 0.05 * np.abs(values.mean()), values.max() + 0.05 * np.abs(values.mean()))
     axes.set_xlabel("time, s", fontsize=7)
     figure.suptitle(result["sentence"], fontsize=7, wrap=True)

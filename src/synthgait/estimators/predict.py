@@ -62,7 +62,8 @@ def predict(
         gait_parameters: walking_speed_mps, step_length_m, stride_length_m, step_time_s, stride_time_s,
         cadence_spm, step_length_{r,l}_m, step_time_{r,l}_s, stance_time_{r,l}_s,
         double_support_time_s; ``intervals`` name -> (low, high), 90 %; ``strides`` name -> list per
-        stride, with ``time_s``; ``events``, see ``contacts.gait_events``; ``sensor``, ``n_strides``, ``repetition`` (0 to 1).
+        stride, with ``time_s`` and ``steady`` (False where walking starts, stops or turns: told, not
+        counted); ``events``, see ``contacts.gait_events``; ``sensor``, ``n_strides``, ``repetition`` (0 to 1).
         muscle_activation: ``activation`` and ``activation_sd`` muscle -> (100,), ``emg`` group_side ->
         (100,), as an electrode would show it (see ``muscle_curves``), ``vertical_force`` side -> (100,) in body weights.
 
@@ -183,17 +184,32 @@ def _with_way(stride: np.ndarray, log_sd: np.ndarray, travelled: np.ndarray | No
     return together, np.where(known, np.sqrt(share) * _WAY_LOG_SD, log_sd)
 
 
+def _steady(windows: Windows) -> np.ndarray:
+    """Which windows (N,) are of steady walking: all but up to two, at most a quarter, at either end of every bout.
+
+    Who starts, stops or comes to a turn has reached the own speed after two or three steps (Lindemann et al., Gait
+    Posture 2008;27:91), and a window sees as many.
+    """
+    keep = np.zeros(len(windows), bool)
+    apart = np.diff(windows.centre_s) > 1.5 * windows.stride_time_s[1:]
+    for bout in np.split(np.arange(len(windows)), np.flatnonzero(apart) + 1):
+        edge = min(2, len(bout) // 4)
+        keep[bout[edge : len(bout) - edge]] = True
+    return keep
+
+
 def summarise(terms: dict[str, np.ndarray], spread: dict[str, np.ndarray], windows: Windows) -> dict[str, Any]:
-    """Medians over the strides. Intervals hold the error common to all strides of a walker, which does not average out."""
-    result: dict[str, Any] = {name: float(np.median(values)) for name, values in terms.items()}
+    """Medians over the steady strides. Intervals hold the error common to all strides of a walker, which does not average out."""
+    steady = _steady(windows)
+    result: dict[str, Any] = {name: float(np.median(values[steady])) for name, values in terms.items()}
     # The standard error of a median of repetitions; at least half a sample in the working rate's parabola.
     intervals = {}
     for name, values in terms.items():
-        error = 1.25 * float(values.std()) / np.sqrt(len(values))
+        error = 1.25 * float(values[steady].std()) / np.sqrt(steady.sum())
         if name in spread:
-            error = float(np.hypot(error, np.median(spread[name])))
+            error = float(np.hypot(error, np.median(spread[name][steady])))
         intervals[name] = (result[name] - Z90 * error, result[name] + Z90 * error)
-    strides = {"time_s": windows.centre_s.tolist()} | {name: values.tolist() for name, values in terms.items()}
+    strides = {"time_s": windows.centre_s.tolist(), "steady": steady.tolist()} | {name: values.tolist() for name, values in terms.items()}
     return result | {"intervals": intervals, "strides": strides}
 
 

@@ -138,6 +138,8 @@ def solve_walking(
     low_g, high_g = _constraint_bounds(problem, task, model)
     bounds = {"lbx": np.append(lower.ravel(), low_time), "ubx": np.append(upper.ravel(), high_time), "lbg": low_g, "ubg": high_g}
     own_options = tuple(sorted((options or {}).items()))
+    # sharpening is tried, not persevered with
+    own_when_sharper = tuple(option for option in own_options if option[0] != "max_iter")
     iterations, why = 0, ""
 
     def start_from(walk: WalkingSolution | None) -> np.ndarray:
@@ -149,7 +151,7 @@ def solve_walking(
 
     def attempt(start: Any, floor: tuple[float, float], how: str) -> Any:
         nonlocal iterations, why
-        solver = _solver(structure, intervals, task.symmetric, how, own_options)
+        solver = _solver(structure, intervals, task.symmetric, how, own_when_sharper if how == "there" else own_options)
         result = solver(x0=start, p=_on_floor(p, problem.parameter_names, *floor), **bounds)
         stats = solver.stats()
         iterations += int(stats["iter_count"])

@@ -28,7 +28,7 @@ from synthgait.errors import InputError
 from synthgait.gait import dimensionless_speed, leg_length_m, typical_cadence_spm
 from synthgait.musculoskeletal import MusculoskeletalModel
 from synthgait.simulate.normative import personal_habits
-from synthgait.simulate.task import WalkingTask
+from synthgait.simulate.task import Habits, WalkingTask
 from synthgait.subjects import AGE_RANGE_YEARS, Subject, draw_subject
 
 ENGINES = ("casadi", "moco")
@@ -270,7 +270,7 @@ class Study:
         return trials
 
     def _draw_trial(
-        self, group: Group, subject: Subject, habits: tuple, stratum: int, person: int, seed: np.random.SeedSequence
+        self, group: Group, subject: Subject, habits: Habits, stratum: int, person: int, seed: np.random.SeedSequence
     ) -> PlannedTrial:
         rng = np.random.default_rng(seed)
         low, high = group.walking_speed_mps or group.froude_speed or (1.2, 1.2)

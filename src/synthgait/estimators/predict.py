@@ -142,7 +142,8 @@ def per_stride(
     time = windows.stride_time_s
     relative = tasks.corrected(windows.base, values[:, column["log_stride_ratio"]], sensor)
     relative, relative_sd = _with_way(relative, sd[:, column["log_stride_ratio"]], windows.travelled)
-    stride, stride_sd = windows.body.length_m * relative, windows.body.length_m * relative * relative_sd
+    stride = windows.body.length_m * relative
+    stride_sd = stride * relative_sd
     share, share_sd = values[:, column["step_length_share_r"]], sd[:, column["step_length_share_r"]]
     step, step_sd = values[:, column["step_time_share_r"]], sd[:, column["step_time_share_r"]]
     terms = {

@@ -11,7 +11,7 @@ from the signal's repetition, and everything else follows: speed = stride length
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -74,9 +74,8 @@ _FOOT_CORRECTION = 0.005
 
 def _limb(segment: str) -> Sensor:
     featurise = partial(limbs.featurise, segment=segment)
-    if segment == "foot":
-        return Sensor(segment, limbs.CHANNELS, limbs.SCALARS, featurise, (), _FOOT_CORRECTION, _FOOT_SLID)
-    return Sensor(segment, limbs.CHANNELS, limbs.SCALARS, featurise)
+    sensor = Sensor(segment, limbs.CHANNELS, limbs.SCALARS, featurise)
+    return replace(sensor, largest_correction=_FOOT_CORRECTION, largest_ratio=_FOOT_SLID) if segment == "foot" else sensor
 
 
 TRUNK = ("lower_back", "sternum", "head")

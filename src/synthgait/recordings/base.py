@@ -150,11 +150,10 @@ class Recording:
         return self.reference_source.startswith("markers")
 
     def on_the_spot(self) -> Recording:
-        """The same key points in space relative to the middle of the hips, for want of those to the pelvis; themselves without either."""
-        middle = [j for j in (("hip_l", "hip_r"), ("pelvis",)) if self.kind == "keypoints_3d" and set(j) <= set(self.joints)]
-        if not middle:
+        """The same key points in space relative to the middle of the hips; themselves where there are none."""
+        if self.kind != "keypoints_3d" or not {"hip_l", "hip_r"} <= set(self.joints):
             return self
-        away = {axis: np.mean([self.signals[f"{j}_{axis}"] for j in middle[0]], axis=0) for axis in "xyz"}
+        away = {axis: 0.5 * (self.signals[f"hip_l_{axis}"] + self.signals[f"hip_r_{axis}"]) for axis in "xyz"}
         return replace(self, signals={channel: values - away[channel[-1]] for channel, values in self.signals.items()})
 
     def section(self) -> Recording:

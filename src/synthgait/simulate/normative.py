@@ -1,4 +1,4 @@
-"""What a walker is pulled to, and how firmly: textbook curves as the task's habits change them, and whose habits differ.
+"""What a walker is pulled to, and how firmly: textbook curves as the task's habits change them, and how people's habits differ.
 
 In: a body and a task. Out: angles, shares of the pull, and the stride time that people of this size choose.
 """
@@ -13,7 +13,7 @@ from scipy.interpolate import CubicSpline
 from synthgait.conventions import GRAVITY_MPS2
 from synthgait.gait import typical_cadence_spm
 from synthgait.musculoskeletal import MusculoskeletalModel, hip_to_ankle_m
-from synthgait.simulate.task import WalkingTask
+from synthgait.simulate.task import Habits, WalkingTask
 from synthgait.textbook import ACTIVITY_PERCENT, DEGREES, base_name, reference_angle, reference_velocity_mps
 
 #: How firmly an angle is pulled, where not by 1: the knee's loading response and a narrow base are what an
@@ -42,10 +42,10 @@ _ACTIVITY_FIRMNESS = {
 }
 _LOOSE = 0.2
 #: How healthy people differ from one another: standard deviations of a factor (its logarithm) on an angle's curve and of a
-#: shift in degrees. Together they make the four to six degrees in the sagittal plane and two to three in the others
-#: by which normal subjects' curves scatter (Kadaba et al., J Orthop Res 1990;8:383; Winter 1991).
+#: shift in degrees, of the pelvis's tilt of a shift alone. Together they make the four to six degrees in the sagittal
+#: plane and two to three in the others by which normal subjects' curves scatter (Kadaba et al., J Orthop Res 1990;8:383;
+#: Winter 1991).
 _BETWEEN_PEOPLE = {
-    "pelvis_tilt": (0.0, 4.0),
     "hip_flexion": (0.08, 2.5),
     "knee_flexion": (0.07, 3.5),
     "ankle_dorsiflexion": (0.15, 2.5),
@@ -53,6 +53,7 @@ _BETWEEN_PEOPLE = {
     "pelvis_list": (0.25, 0.0),
     "pelvis_rotation": (0.35, 0.0),
 }
+_TILT_SD_DEG = 4.0
 #: The same of the pelvis's rise: 4.8 +- 1 cm at 1.6 m/s (Orendurff et al., J Rehabil Res Dev 2004;41:829).
 _BOUNCE_SD = 0.2
 
@@ -81,7 +82,7 @@ def habit(coordinate: str, task: WalkingTask) -> tuple[float, float]:
     return next(((factor, shift) for name, factor, shift in task.habits if name == coordinate), (1.0, 0.0))
 
 
-def personal_habits(rng: np.random.Generator, extent: float) -> tuple[tuple[str, float, float], ...]:
+def personal_habits(rng: np.random.Generator, extent: float) -> Habits:
     """Habits of one healthy person, the same on both sides: where the own curves lie beside the textbook's.
 
     Args:
@@ -94,11 +95,9 @@ def personal_habits(rng: np.random.Generator, extent: float) -> tuple[tuple[str,
         return float(extent * np.clip(rng.standard_normal(), -2.0, 2.0))
 
     # who tilts the pelvis holds the thighs as others do
-    tilt = float(np.deg2rad(_BETWEEN_PEOPLE["pelvis_tilt"][1])) * drawn()
+    tilt = float(np.deg2rad(_TILT_SD_DEG)) * drawn()
     habits: list[tuple[str, float, float]] = [("pelvis_tilt", 1.0, tilt), ("pelvis_ty", float(np.exp(_BOUNCE_SD * drawn())), 0.0)]
     for angle, (factor_sd, shift_sd) in _BETWEEN_PEOPLE.items():
-        if angle == "pelvis_tilt":
-            continue
         factor, shift = float(np.exp(factor_sd * drawn())), float(np.deg2rad(shift_sd)) * drawn()
         shift -= tilt if angle == "hip_flexion" else 0.0
         habits += [(name, factor, shift) for name in ((angle,) if angle.startswith("pelvis") else (f"{angle}_r", f"{angle}_l"))]

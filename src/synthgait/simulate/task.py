@@ -34,6 +34,10 @@ PELVIS_MOVES = (("surge", "pelvis_tx"), ("rise", "pelvis_ty"), ("sway", "pelvis_
 GROUND_SHARES = (12.0, 3.0, 12.0, 2.0)
 
 
+#: (Coordinate, factor, shift in rad) of textbook curves, see ``WalkingTask``.
+Habits = tuple[tuple[str, float, float], ...]
+
+
 @dataclass(frozen=True)
 class WalkingTask:
     """One walking problem for a given body.
@@ -73,7 +77,7 @@ class WalkingTask:
     slope: float = 0.0
     minimum_step_width_m: float = 0.07
     left_contact_phase: float = 0.5
-    habits: tuple[tuple[str, float, float], ...] = ()
+    habits: Habits = ()
     stride_time_bounds_s: tuple[float, float] | None = None
 
     def as_dict(self) -> dict[str, Any]:

@@ -69,9 +69,9 @@ def featurise_pose(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, b
     if len(points) < _FEW_STRIDES * np.median(period) * w.WORKING_RATE_HZ:
         period = _between_landings({name: points[:, column] for name, column in place.items()}, period)
     coefficients = w.fourier(points.reshape(len(points), -1), centre, period).reshape(len(centre), 1 + w.HARMONICS, len(names), 3)
-    seen_flat = len(axes) == 2
-    way = None if seen_flat else _way(hips, centre, period)
-    return pose_windows(names, coefficients, period, centre, score, body, unit_m=1.0 if metric else None, flat=seen_flat, way=way)
+    in_plane = len(axes) == 2
+    way = None if in_plane else _way(hips, centre, period)
+    return pose_windows(names, coefficients, period, centre, score, body, unit_m=1.0 if metric else None, flat=in_plane, way=way)
 
 
 def _way(hips: np.ndarray, centre: np.ndarray, period: np.ndarray) -> np.ndarray:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 from isal import isal_zlib
 
-_COUNTDOWN = np.arange(2**14, 0, -1, dtype=float)
+#: Ones and a countdown: sums and weighted sums of as many words, exact as sums of whole numbers under 2**53 are.
+_SUMS = np.stack([np.ones(2**14), np.arange(2**14, 0, -1.0)], axis=1)
 _LEVEL = 1  # of 0 to 3; packs these signals as tightly as zlib's 1 in a third of its time
 
 
@@ -36,10 +37,10 @@ def fletcher32(block: bytes) -> int:
     """
     words = np.frombuffer(block + b"\0" * (len(block) % 2), ">u2")
     plain = weighted = 0
-    for start in range(0, len(words), len(_COUNTDOWN)):
-        part = words[start : start + len(_COUNTDOWN)].astype(float)  # sums of whole numbers under 2**53 are exact
-        total = int(part.sum())
-        weighted += int(part @ _COUNTDOWN[-len(part) :]) + total * (len(words) - start - len(part))
+    for start in range(0, len(words), len(_SUMS)):
+        part = words[start : start + len(_SUMS)]
+        total, counted = (int(value) for value in part.astype(float) @ _SUMS[-len(part) :])
+        weighted += counted + total * (len(words) - start - len(part))
         plain += total
     low, high = ((value - 1) % 65535 + 1 if value else 0 for value in (plain, weighted))
     return high << 16 | low

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,24 @@ def estimator(people: Trials) -> GaitEstimator:
 def recorded() -> Trials:
     walks = walk(analytic_population(12, seed=77), 10.0, np.random.default_rng(5))
     return IMU("lower_back", mounting=Mounting(any_orientation=True)).record(walks, np.random.default_rng(6))
+
+
+def test_simulated_strides_are_drawn_by_how_usual_they_are_and_generated_ones_as_they_come(people: Trials) -> None:
+    half = np.arange(len(people)) % 2 == 0
+    table = people.table.assign(cadence_spm=people.table["cadence_spm"] * np.where(half, 3.0, 1.0), knee_varus_rad=half * 0.01)
+    shares = {}
+    for kind in ("seed", "synthetic"):
+        drawn = sense(
+            replace(people, table=table, kind=kind), "joint_angles", np.random.default_rng(0), task="gait_parameters", walks=200, strides=1
+        )
+        shares[kind] = np.mean([row["knee_varus_rad"] > 0 for row in drawn.truth])
+    assert shares["seed"] < 0.02 and shares["synthetic"] == pytest.approx(0.5, abs=0.15)
+
+
+def test_every_member_learns_from_walks_of_its_own(people: Trials) -> None:
+    members = fit({"sensors": ["joint_angles"], **SMALL, "members": 2, "steps": 1}, people).networks["joint_angles"]
+    means = [member.channel_mean.numpy() for member in members]  # standardised by what each saw
+    assert not np.array_equal(*means) and np.allclose(*means, atol=0.2)
 
 
 def test_new_people_are_estimated(estimator: GaitEstimator, recorded: Trials) -> None:

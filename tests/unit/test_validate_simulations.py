@@ -56,7 +56,9 @@ def test_the_mean_of_the_people_is_inside_and_a_shift_beyond_them_is_not() -> No
     shifted = simulations.compare(walkers(1.2, WAVE + 0.11, soleus, 0.5 * force), people)
     rows = {row["quantity"]: row for row in shifted}
     assert rows["knee_flexion"]["fraction_within_1sd"] == 0.0 and rows["knee_flexion"]["rmse"] == pytest.approx(0.11, abs=1e-6)
-    assert rows["ground_reaction_y"]["fraction_within_1sd"] == 0.0
+    # the same movement about another zero
+    assert rows["knee_flexion"]["shape_within_1sd"] == 1.0 and rows["knee_flexion"]["offset"] == pytest.approx(0.11, abs=1e-6)
+    assert rows["ground_reaction_y"]["fraction_within_1sd"] == 0.0 and rows["ground_reaction_y"]["shape_within_1sd"] is None
     assert {row["speed_class"] for row in shifted} == {"normal"} and rows["knee_flexion"]["n_people"] == 3
 
 

@@ -134,12 +134,13 @@ def fit(
         common = {"task": resolved["task"], "strides": resolved["strides_per_walk"]}
         # as many windows of every sensor
         walks = resolved["walks"] * (1 if tasks.sensor_named(name).worn else resolved["strides_per_walk"])
-        training = sense(trials.select(~is_held), name, np.random.default_rng(train_seed), walks=walks, **common)
+        count = resolved["members"]
+        networks[name] = []
+        # what a network makes of other people hangs on the walks that it saw: every member has its own
+        for i, (state, own) in enumerate(zip(network_seed.generate_state(count), train_seed.spawn(count), strict=True)):
+            training = sense(trials.select(~is_held), name, np.random.default_rng(own), walks=walks, **common)
+            networks[name].append(train(training, resolved, int(state), progress, f"{name} {i + 1}/{count}"))
         check = sense(trials.select(is_held), name, np.random.default_rng(held_seed), walks=max(int(share * walks), 16), **common)
-        states = network_seed.generate_state(resolved["members"])
-        networks[name] = [
-            train(training, resolved, int(state), progress, f"{name} {i + 1}/{len(states)}") for i, state in enumerate(states)
-        ]
         errors[name] = calibrate(networks[name], check, resolved["task"])
     fitted_on = {
         name: [float(trials.table[name].min()), float(trials.table[name].max())] for name in ("walking_speed_mps", "stride_time_s")

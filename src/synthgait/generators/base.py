@@ -56,6 +56,8 @@ RESOLUTION = {
 }
 _SIDE_SWAP = {"left": "right", "right": "left"}
 _REALISED = [name for name, (kind, _) in TRIAL_COLUMNS.items() if kind == "number" and name.endswith(("_mps", "_spm", "_m", "_s"))]
+#: How much firmer feet are held at every further attempt: of most strides that break a limit a foot skates.
+_FIRMER = 1.0
 _CHECKED = ["foot_skate_mps", "penetration_m", "residual_force_bw", "residual_moment_nmkg", "repaired_force_bw", "repaired_moment_nmkg"]
 
 
@@ -290,7 +292,7 @@ class StrideGenerator(ABC):
         pending = np.arange(BLOCK)
         for attempt in range(max(1, attempts)):
             rngs = [np.random.Generator(np.random.Philox(key=[seed, int(i)], counter=[0, 0, 0, attempt])) for i in numbers[pending]]
-            drawn, drawn_measures = self._draw(asked(pending, rngs), rngs, guidance_scale, limits)
+            drawn, drawn_measures = self._draw(asked(pending, rngs), rngs, guidance_scale, limits, 1.0 + _FIRMER * attempt)
             drawn_broken = broken_limits(drawn_measures, limits).to_numpy()
             if strides is None or measures is None or broken is None:
                 strides, measures, broken = drawn, drawn_measures, drawn_broken
@@ -315,7 +317,7 @@ class StrideGenerator(ABC):
         return strides
 
     def _draw(
-        self, conditions: pd.DataFrame, rngs: list[np.random.Generator], guidance_scale: float, limits: Limits
+        self, conditions: pd.DataFrame, rngs: list[np.random.Generator], guidance_scale: float, limits: Limits, firmness: float
     ) -> tuple[Trials, pd.DataFrame]:
         codes = self.space.encode(conditions)
         latents = self._latents(codes, rngs, guidance_scale)
@@ -323,7 +325,7 @@ class StrideGenerator(ABC):
         people = People.of(table)
         if self.holds_feet:
             self._footing = self._footing or Footing(self.representation, self.prior.root)
-            latents = self._footing.hold(latents, table, people.skeleton, self.prior.scale(codes))
+            latents = self._footing.hold(latents, table, people.skeleton, self.prior.scale(codes), firmness)
         signals = self.representation.decode(latents, Walker.of(table))
         table = pd.concat([table, requested_columns(conditions)], axis=1)
         trials = Trials(table, signals, dict(self.representation.channels))

@@ -67,11 +67,14 @@ class Limits:
     @classmethod
     def around(cls, seed_dataset: Trials, margin: float = 1.5, **changed: float) -> Limits:
         """Limits for strides learned from a seed dataset: the defaults, widened where the seed gaits
-        themselves need more (``margin`` times their 99th percentile). Keyword arguments set a limit outright.
+        themselves need more (``margin`` times their 99th percentile; the soles' speed, to which ``footing`` sees, only
+        where more than one in twenty breaks the default). Keyword arguments set a limit outright.
         """
         plain = cls(sole_depth_leg=sole_envelope(seed_dataset))
         own = measure(seed_dataset, plain)
         widened = {name: max(getattr(plain, name), margin * float(np.percentile(own[name], 99))) for name in _WIDENED}
+        if np.percentile(own["foot_skate_mps"], 95) <= plain.foot_skate_mps:
+            del widened["foot_skate_mps"]
         return replace(plain, **(widened | changed))
 
 

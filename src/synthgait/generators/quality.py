@@ -61,7 +61,7 @@ def evaluate(
     for name, recipe in recipes.items():
         model = train(read_recipe(recipe), training, None if out is None else Path(out) / name, progress=progress)
         synthetic[name] = under_conditions(model, held_out, strides_per_condition, seed)
-        teachers[name] = model.sample(_TEACHING * len(training), seed=seed + 2).certified()
+        teachers[name] = under_conditions(model, training, _TEACHING, seed + 2).certified()
         if duplicates_among:
             extra[name] = judge.duplicates(model.sample(duplicates_among, seed=seed + 1, attempts=1))
     rows = judge.compare(training, held_out, synthetic, teachers, seed)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from synthgait.generators.conditions import distances
 
@@ -41,7 +42,7 @@ class Relatives:
         distance = distances(codes, self.codes, self.numeric, _CATEGORY)
         among = min(among, len(self.codes))
         # in the order of their numbers, which does not depend on how a library sorts
-        near = np.sort(np.argpartition(distance, among - 1, axis=1)[:, :among], axis=1)
+        near = np.sort(torch.topk(torch.from_numpy(distance), among, largest=False, sorted=False).indices.numpy(), axis=1)
         return self.white[near[np.arange(len(codes)), [int(rng.integers(among)) for rng in rngs]]]
 
     def arrays(self) -> dict[str, np.ndarray]:

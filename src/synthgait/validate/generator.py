@@ -11,8 +11,9 @@ figures per method.
 - ``nearest_training_ratio``: median distance of a synthetic stride to the nearest training stride over
   the same of held-out strides; far under 1 is copying.
 - ``tstr_ratio``: error of speed and step length predicted from joint angles by a network trained on
-  synthetic strides of new people, sixteen times as many as there are simulated ones (a generator gives any
-  number), over the error of one trained on simulated strides (Esteban et al., 2017).
+  synthetic strides, sixteen under the conditions of each simulated one (a generator gives any number; open
+  conditions would be drawn by how usual they are, which the held-out strides are not), over the error of one
+  trained on the simulated strides (Esteban et al., 2017).
 
 The row ``seed`` puts training strides in the synthetic ones' place: what a perfect generator would get.
 """
@@ -68,7 +69,7 @@ def compare(
         training: simulated strides that the methods learned from.
         held_out: simulated strides of other people.
         synthetic: method -> strides asked for under the held-out strides' conditions, at least as many.
-        teachers: method -> strides of new people, to train on for ``tstr_ratio``.
+        teachers: method -> strides asked for under the training strides' conditions, to train on for ``tstr_ratio``.
 
     The ``opensim_*`` figures of ``KEYS`` are not among them: OpenSim is asked by ``generators.quality``.
 

@@ -83,6 +83,9 @@ def compare(walked: Trials, cycles: Sequence[Cycle]) -> list[dict[str, Any]]:
 
     Keys: ``quantity``; ``speed_class``; ``fraction_within_1sd`` of the cycle that the mean simulated curve
     lies inside the real band; ``rmse`` of the mean curves in ``unit``; ``correlation`` of the mean curves;
+    ``offset``, how far the mean simulated curve lies over the real one (``unit``), and of angles
+    ``shape_within_1sd``, the fraction inside once that is taken away, as laboratories place an angle's zero by
+    markers that differ by some degrees (McGinley et al., Gait Posture 2009;29:360);
     ``correlation_delayed``, of activations only, with the EMG ``ELECTROMECHANICAL_DELAY_S`` later;
     ``n_people``, ``n_simulated``, ``real_speed_mps``, ``simulated_speed_mps``, ``sd_from``.
     """
@@ -121,6 +124,8 @@ def compare(walked: Trials, cycles: Sequence[Cycle]) -> list[dict[str, Any]]:
                     "quantity": quantity,
                     "speed_class": speed_class,
                     "fraction_within_1sd": float(np.mean(np.abs(miss) <= deviation[inside])),
+                    "shape_within_1sd": float(np.mean(np.abs(miss - miss.mean()) <= deviation[inside])) if quantity in ANGLES else None,
+                    "offset": float(miss.mean()),
                     "rmse": float(np.sqrt(np.mean(miss**2))),
                     "correlation": _alike(ours[inside], mean[inside]),
                     "correlation_delayed": delayed,
@@ -214,16 +219,31 @@ def as_text(told: dict[str, Any]) -> str:
     frame = pd.DataFrame(told["curves"])
     lines = []
     if len(frame):
-        lines.append(f"{'quantity':34}{'speed':8}{'within 1 SD':>12}{'RMSE':>16}{'r':>7}{'r, EMG':>9}{'people':>8}{'simulated':>11}")
+        heads = [
+            ("quantity", "34"),
+            ("speed", "8"),
+            ("within 1 SD", ">12"),
+            ("shape", ">7"),
+            ("offset", ">9"),
+            ("RMSE", ">16"),
+            ("r", ">7"),
+        ]
+        heads += [("r", ">7"), ("r, EMG", ">9"), ("people", ">8"), ("simulated", ">11")]
+        lines.append("".join(f"{head:{width}}" for head, width in heads))
         row: Any
         for row in frame.itertuples():
             rmse = (
                 f"{np.rad2deg(row.rmse):.1f} deg" if row.unit == "rad" else f"{row.rmse:.3f} {'BW' if row.unit == 'body weights' else ''}"
             )
             band = f"{row.fraction_within_1sd:11.0%}{'*' if row.sd_from != row.speed_class else ' '}"
+            shape = "" if np.isnan(row.shape_within_1sd) else f"{row.shape_within_1sd:.0%}"
+            offset = f"{np.rad2deg(row.offset):+.1f}" if row.unit == "rad" else f"{row.offset:+.3f}"
             delayed = "" if np.isnan(row.correlation_delayed) else f"{row.correlation_delayed:.2f}"
             counts = f"{row.n_people:8d}{row.n_simulated:11d}"
-            lines.append(f"{row.quantity:34}{row.speed_class:8}{band}{rmse:>16}{row.correlation:7.2f}{delayed:>9}{counts}")
+            lines.append(
+                f"{row.quantity:34}{row.speed_class:8}{band}{shape:>7}{offset:>9}{rmse:>16}{row.correlation:7.2f}{delayed:>9}{counts}"
+            )
+        lines.append("shape: angles within 1 SD once their offset (deg) from the real mean is taken away")
         lines.append(f"r, EMG: with the EMG {1000 * ELECTROMECHANICAL_DELAY_S:.0f} ms later, from EMG to force")
         lines.append("* fewer than three people at this speed: the deviation is that of the normal class")
     lines.append("")

@@ -22,11 +22,9 @@ from synthgait.errors import InputError
 from synthgait.estimators.features import windows as w
 
 #: Turning rates find the strides, the axes and the turns, but no network sees them: how far a lower back rolls and
-#: nods depends on a spine that the simulated body has as one joint.
-CHANNELS = (
-    "acc_up", "acc_forward", "acc_right",
-    "velocity_up", "velocity_forward", "velocity_right", "displacement_up", "displacement_right",
-)  # fmt: skip
+#: nods depends on a spine that the simulated body has as one joint. Nor does one see how it surges, which finds the
+#: axes too: simulated people surge as one textbook says, real ones each in their own way.
+CHANNELS = tuple(f"{what}_{axis}" for what in ("acc", "velocity", "displacement") for axis in ("up", "right"))
 SCALARS = ("stride_time", "size", "size_known", "base", "harmonic_ratio")
 #: A turn: more than this much heading per stride (rad); straight walking wanders less than half of it.
 TURN_RAD = 0.6
@@ -112,7 +110,7 @@ def _windows(acc: np.ndarray, period: np.ndarray, centre: np.ndarray, score: np.
     length = body.length_m
     velocity = w.integrate(acc, period) / np.sqrt(GRAVITY_MPS2 * length)
     displacement = w.integrate(acc, period, 2) / length
-    channels = np.concatenate([acc / GRAVITY_MPS2, velocity, displacement[:, :, [0, 2]]], axis=2)
+    channels = np.concatenate([part[:, :, [0, 2]] for part in (acc / GRAVITY_MPS2, velocity, displacement)], axis=2)
     steps = w.integrate(acc, period, 2)[:, :, :1].copy()
     steps[:, 1::2] = 0.0  # what repeats every stride only is a limp or a lean, not the pendulum of a step
     excursion = np.ptp(w.cycles(steps)[:, :, 0], axis=1)

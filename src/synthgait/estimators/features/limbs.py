@@ -5,14 +5,16 @@ each segment's mean sagittal frame.
 
 Up is the mean specific force over whole strides; the axis pointing right is the horizontal axis the
 limb swings about. Positive turning about it brings the limb's lower end forward; the swing is
-faster than the way back (its rate is skewed to the positive), which settles the sense. Feet have
-their stride length by zero-velocity integration (``inertial``) as the physical estimate;
-shanks and thighs the step of a compass whose legs open by the segment's range of angle.
+faster than the way back (its rate is skewed to the positive), which settles the sense. The physical
+estimate of stride length is, for feet, that of zero-velocity integration (``inertial``); for shanks that of
+integration from an ankle that rests in stance; for thighs the step of a compass whose legs open by the
+segment's range of angle.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,6 +27,11 @@ from synthgait.inertial import foot_strides
 _PER_SIDE = ("angle", "rate", "acc_up", "acc_forward")
 CHANNELS = tuple(f"{name}_{side}" for side in SIDES for name in _PER_SIDE)
 SCALARS = ("stride_time", "size", "size_known", "base", "range_r", "range_l")
+#: How far above the ankle a shank's sensor is, in leg lengths: half of the shank, which is 0.246 of the height where the leg
+#: is 0.53 (Drillis & Contini 1966).
+_SHANK_HALF = 0.23
+#: Share of the stride in which an ankle rests, from foot flat to heel rise (12 to 35 %: Perry & Burnfield, Gait Analysis, 2010).
+_RESTING = 0.25
 
 
 def featurise(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, body: w.Body, segment: str) -> w.Windows:
@@ -60,19 +67,39 @@ def featurise(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, body: 
     centre, period, score = centre[keep], period[keep], score[keep]
     cycles = np.zeros((len(centre), len(CHANNELS), w.CYCLE_SAMPLES), np.float32)
     present = np.zeros(len(CHANNELS), bool)
+    bases = [base[keep] for base in bases]
     ranges: dict[str, np.ndarray] = {}
     for side, one in values.items():
-        channels, ranges[side] = _sagittal(one, centre, period, body)
+        swing = _sagittal(one, centre, period)
         start = SIDES.index(side) * len(_PER_SIDE)
-        cycles[:, start : start + len(_PER_SIDE)] = channels
+        cycles[:, start : start + len(_PER_SIDE)] = swing.channels(body)
         present[start : start + len(_PER_SIDE)] = True
+        ranges[side] = np.ptp(swing.angle, axis=1)
+        if segment == "shank":
+            bases.append(_over_the_ankle(swing, period, body))
     opening: np.ndarray = np.mean(list(ranges.values()), axis=0)
-    base = np.nanmean([b[keep] for b in bases], axis=0) if bases else np.log(4.0 * np.sin(np.clip(opening, 0.05, 2.5) / 2.0))
+    base = np.nanmean(bases, axis=0) if bases else np.log(4.0 * np.sin(np.clip(opening, 0.05, 2.5) / 2.0))
     scalars = w.common_scalars(period, base, body, *(ranges.get(side, opening) for side in SIDES))
     return w.Windows(cycles, present, scalars, base, period, centre, score, body)
 
 
-def _sagittal(values: np.ndarray, centre: np.ndarray, period: np.ndarray, body: w.Body) -> tuple[np.ndarray, np.ndarray]:
+class _Swing(NamedTuple):
+    """One segment in its mean sagittal frame, (N, S) each: angle without its mean (rad), its rate (rad/s), and specific force
+    along the segment (up, with gravity) and across it (forward) in m/s^2.
+    """
+
+    angle: np.ndarray
+    rate: np.ndarray
+    up: np.ndarray
+    forward: np.ndarray
+
+    def channels(self, body: w.Body) -> np.ndarray:
+        """What networks see, (N, 4, S): dimensionless, forces without their mean."""
+        up, forward = ((force - force.mean(axis=1, keepdims=True)) / GRAVITY_MPS2 for force in (self.up, self.forward))
+        return np.stack([self.angle, self.rate * np.sqrt(body.length_m / GRAVITY_MPS2), up, forward], axis=1)
+
+
+def _sagittal(values: np.ndarray, centre: np.ndarray, period: np.ndarray) -> _Swing:
     coefficients = w.fourier(values, centre, period)
     up = coefficients[:, 0, :3].real
     frames = trunk.rotation_to_up(up, np.eye(3)[int(np.argmin(np.abs(up.mean(axis=0))))])
@@ -85,12 +112,29 @@ def _sagittal(values: np.ndarray, centre: np.ndarray, period: np.ndarray, body: 
         axis, rate = -axis, -rate
     # forward = up x right, with horizontal 2 = up x horizontal 1
     forward = np.array([-axis[1], axis[0]])
-    turning = (gyr[:, :, 1:] @ axis)[:, :, None]
-    angle = w.cycles(w.integrate(turning, period))[:, :, 0]
-    acc_up = w.cycles(acc[:, :, :1])[:, :, 0] / GRAVITY_MPS2
-    acc_forward = w.cycles((acc[:, :, 1:] @ forward)[:, :, None])[:, :, 0] / GRAVITY_MPS2
-    rate = rate * np.sqrt(body.length_m / GRAVITY_MPS2)
-    return np.stack([angle, rate, acc_up, acc_forward], axis=1), np.ptp(angle, axis=1)
+    angle = w.cycles(w.integrate((gyr[:, :, 1:] @ axis)[:, :, None], period))[:, :, 0]
+    forces = np.stack([acc[:, :, 0], acc[:, :, 1:] @ forward], axis=2)
+    return _Swing(angle, rate, *np.moveaxis(w.cycles(forces, mean=True), 2, 0))
+
+
+def _over_the_ankle(swing: _Swing, period: np.ndarray, body: w.Body) -> np.ndarray:
+    """Log stride length over leg length (N,) of shanks that turn over an ankle at rest in stance.
+
+    Over a stride the forward acceleration has no mean, which tells how the segment leans, and integrates to the
+    sensor's velocity less that of walking. The ankle's is that and the turning's share; where it rests it is minus
+    the walking speed (shank sensors so integrated: Li et al., J Biomech 2010;43:1640).
+    """
+    across = (swing.forward * np.cos(swing.angle) - swing.up * np.sin(swing.angle)).mean(axis=1)
+    along = (swing.forward * np.sin(swing.angle) + swing.up * np.cos(swing.angle)).mean(axis=1)
+    lean = swing.angle + np.arctan2(across, along)[:, None]
+    acceleration = swing.forward * np.cos(lean) - swing.up * np.sin(lean)
+    spectrum = np.fft.rfft(acceleration, axis=1)
+    spectrum[:, 1:] *= period[:, None] / (2j * np.pi * np.arange(1, spectrum.shape[1]))
+    spectrum[:, 0] = 0.0
+    velocity = np.fft.irfft(spectrum, acceleration.shape[1], axis=1)
+    ankle = velocity + _SHANK_HALF * body.length_m * swing.rate * np.cos(lean)
+    resting = np.sort(ankle, axis=1)[:, : round(_RESTING * ankle.shape[1])].mean(axis=1)
+    return np.log(np.maximum(-resting * period / body.length_m, 0.02))
 
 
 def _integrated(values: np.ndarray, centre: np.ndarray, period: np.ndarray, body: w.Body) -> np.ndarray:

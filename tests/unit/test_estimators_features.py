@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from rolling_shank import rolling_shank
 from synthgait.conventions import GRAVITY_MPS2, IMU_CHANNELS
 from synthgait.errors import InputError
 from synthgait.estimators.features import limbs, poses, trunk
@@ -218,23 +219,6 @@ def test_one_closed_cycle_is_one_stride_and_a_cut_one_is_found() -> None:
     pose = {name: values[: int(1.4 * 1.1 * 60)] for name, values in pose_signal(1.2, 1.1).items()}
     short = poses.featurise_pose(pose, 60.0, w.Body(), metric=True)
     assert np.median(short.stride_time_s) == pytest.approx(1.1, abs=0.01)
-
-
-def rolling_shank(stride_m: float, stride_time_s: float, above_ankle_m: float, duration_s: float = 15.0) -> dict[str, np.ndarray]:
-    """A shank over an ankle that rests for 60 % of the stride: sensor axes along it, across it (forward) and to the left."""
-    fine = 1000
-    t = np.arange(int(duration_s * fine)) / fine
-    phase, count = (t / stride_time_s) % 1.0, np.floor(t / stride_time_s)
-    swing = np.clip((phase - 0.6) / 0.4, 0.0, 1.0)
-    ankle = np.stack([stride_m * (count + swing - np.sin(2 * np.pi * swing) / (2 * np.pi)), 0.1 * np.sin(np.pi * swing) ** 3])
-    lean = 0.1 - 0.45 * np.sin(2 * np.pi * (phase - 0.05)) - 0.1 * np.cos(4 * np.pi * phase)
-    along, across = np.stack([-np.sin(lean), np.cos(lean)]), np.stack([np.cos(lean), np.sin(lean)])
-    sensor = ankle + above_ankle_m * along
-    force = np.gradient(np.gradient(sensor, 1 / fine, axis=1), 1 / fine, axis=1) + np.array([[0.0], [GRAVITY_MPS2]])
-    none = np.zeros_like(t)
-    values = [(force * along).sum(0), (force * across).sum(0), none, none, none, -np.gradient(lean, 1 / fine)]
-    every = fine // int(RATE)
-    return {f"shank_r_{channel}": value[50:-50:every] for channel, value in zip(IMU_CHANNELS, values, strict=True)}
 
 
 @pytest.mark.parametrize(("stride_m", "stride_time_s"), [(1.3, 1.1), (0.8, 1.4), (0.5, 2.0)])

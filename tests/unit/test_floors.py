@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from rolling_shank import rolling_shank
 from row_keys import ROW_KEYS
 from standin_recordings import standin_people
 from synthgait import signal_events
@@ -60,6 +61,14 @@ def test_zero_velocity_integration_gives_the_stride_length(length, duration, mou
     assert strides.length_m.mean() == pytest.approx(length, abs=0.01)
     assert (strides.end_s - strides.start_s).mean() == pytest.approx(duration, abs=0.01)
     assert np.abs(strides.heading_rad).max() < 0.02
+
+
+def test_the_shank_floor_integrates():
+    walk = make(rolling_shank(1.2, 1.2, 0.21), truth={"walking_speed_mps": 1.0})
+    floor = floors.ShankIntegration()
+    assert floor.reads(walk, "shanks") and not floor.reads(walk, "feet")
+    estimate = floor.predict(walk)
+    assert estimate["walking_speed_mps"] == pytest.approx(1.0, rel=0.04) and estimate["stride_time_s"] == pytest.approx(1.2, abs=0.005)
 
 
 def test_zero_velocity_floor_and_its_events():

@@ -18,6 +18,8 @@ from scipy.signal import butter, sosfiltfilt
 from synthgait import signal_events
 from synthgait.conventions import GRAVITY_MPS2
 from synthgait.errors import InputError
+from synthgait.estimators.features import limbs
+from synthgait.estimators.features.windows import Body
 from synthgait.gait import dimensionless_speed
 from synthgait.inertial import foot_strides
 from synthgait.recordings.base import Recording
@@ -173,6 +175,27 @@ class ZeroVelocity:
         return estimates
 
 
+class ShankIntegration:
+    """Shanks: integration from an ankle that rests in stance (Li et al., J Biomech 2010;43:1640), the physical estimate that
+    the networks correct.
+    """
+
+    name = "shank_integration"
+
+    def reads(self, recording: Recording, sensor: str) -> bool:
+        return sensor in ("shanks", "shank")
+
+    def fit(self, others: Sequence[Recording]) -> ShankIntegration:
+        return self
+
+    def predict(self, recording: Recording) -> dict[str, float]:
+        walk = recording.section()
+        body = Body(recording.height_m, recording.leg_length_m)
+        windows = limbs.featurise(walk.signals, float(walk.sampling_rate_hz or 0.0), body, "shank")
+        stride, stride_time = body.length_m * float(np.median(np.exp(windows.base))), float(np.median(windows.stride_time_s))
+        return _both(stride / stride_time, stride / 2, stride_time / 2)
+
+
 class AnkleDistance:
     """Key points: distance of the ankles along the walk at initial contact, and the time between contacts."""
 
@@ -230,4 +253,4 @@ def _both(speed: float, step_length: float, step_time: float) -> dict[str, float
     }
 
 
-FLOORS: tuple[type, ...] = (Mean, CadenceHeight, InvertedPendulum, ZeroVelocity, AnkleDistance, PelvisDisplacement)
+FLOORS: tuple[type, ...] = (Mean, CadenceHeight, InvertedPendulum, ZeroVelocity, ShankIntegration, AnkleDistance, PelvisDisplacement)

@@ -24,6 +24,8 @@ SYNTHETIC_STRIDES = 2000
 SENSED_STRIDES = 100
 SENSORS = ("lower_back", "foot_l", "foot_r", "camera_right", "emg")
 RECIPES = ("gait_parameters", "muscle_activation")
+#: Networks per sensor; the bundled estimators have three times as many, which takes three times as long.
+_MEMBERS = 2
 
 
 @contextmanager
@@ -92,7 +94,7 @@ def run(out: str | Path = "runs/demo", recordings: str | Path | None = None, wor
     products = [sensed / f"{name}.h5" for name in SENSORS]
     stages.once("sense", [key, SENSORS, SENSED_STRIDES], products, lambda: _sense(synthetic, sensed))
     for name, path in estimators.items():
-        key = stages.once(f"fit_{name}", key, [path / "config.json"], lambda name=name, path=path: _fit(name, synthetic, path))  # type: ignore[misc]
+        key = stages.once(f"fit_{name}", [key, _MEMBERS], [path / "config.json"], lambda name=name, path=path: _fit(name, synthetic, path))  # type: ignore[misc]
     where = real.find(recordings)
     key = stages.once("validate", [key, str(where)], [rows, pairs], lambda: _validate(estimators, where, rows, pairs))
     stages.once("report", key, [report], lambda: _report(simulated, synthetic, rows, pairs, where, report))
@@ -133,10 +135,10 @@ def _sense(synthetic: Path, folder: Path) -> None:
 
 
 def _fit(recipe: str, synthetic: Path, folder: Path) -> None:
-    from synthgait.estimators import fit
+    from synthgait.estimators import fit, read_recipe
 
     with progress_bar(f"fit {recipe}") as show:
-        fit(recipe, synthetic, progress=show).save(folder)
+        fit({**read_recipe(recipe), "members": _MEMBERS}, synthetic, progress=show).save(folder)
 
 
 def _validate(estimators: dict[str, Path], where: Path | None, rows_path: Path, pairs_path: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from synthgait.anthropometry import build_model
 from synthgait.conventions import GRAVITY_MPS2, PELVIS_COORDINATES, SIDES
-from synthgait.gait import stride_from_solution
+from synthgait.gait import side_force, stride_from_solution
 from synthgait.musculoskeletal import MusculoskeletalModel
 from synthgait.planar import planar
 from synthgait.simulate.sweep import Steps, solve_one
@@ -232,9 +232,8 @@ def bench_mesh(model: MusculoskeletalModel | None = None, task: WalkingTask | No
         side.close()
     weight = GRAVITY_MPS2 * float(body.mass_kg)
     turning = [i for i, name in enumerate(body.coordinates) if name not in PELVIS_COORDINATES[3:]]
-    sides = [[i for i, contact in enumerate(body.contacts) if contact.body.endswith(f"_{side}")] for side in SIDES]
     coarse, fine = (
-        (walk.coordinates[::every, turning], np.stack([walk.contact_force[::every, of].sum(1) for of in sides]))
+        (walk.coordinates[::every, turning], np.stack([side_force(body, walk.contact_force[::every], foot) for foot in SIDES]))
         for walk, every in zip(walks, (1, finer), strict=True)
     )
     at_nodes = {

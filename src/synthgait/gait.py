@@ -267,7 +267,7 @@ def stride_from_solution(
     time = np.asarray(solution.time_s, float)
     period = float(solution.stride_time_s)
     weight = float(model.mass_kg) * GRAVITY_MPS2
-    forces = {s: _side_force(model, solution.contact_force, s) for s in SIDES}
+    forces = {s: side_force(model, solution.contact_force, s) for s in SIDES}
     start = _first_contact_s(time, forces["r"][:, 1], CONTACT_THRESHOLD * weight)
     names = model.coordinates
     tx = names.index("pelvis_tx")
@@ -345,7 +345,8 @@ def _first_contact_s(time: np.ndarray, force: np.ndarray, threshold: float) -> f
     return float(np.interp(initial[0] * (len(time) - 1), np.arange(len(time)), time))
 
 
-def _side_force(model: MusculoskeletalModel, contact_force: np.ndarray, side: str) -> np.ndarray:
+def side_force(model: MusculoskeletalModel, contact_force: np.ndarray, side: str) -> np.ndarray:
+    """Ground reaction (K, 3) of one foot from the forces of all contacts (K, S, 3), in their unit."""
     of_side = [i for i, c in enumerate(model.contacts) if c.body.endswith(f"_{side}")]
     return np.asarray(contact_force, float)[:, of_side].sum(axis=1)
 

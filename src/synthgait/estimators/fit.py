@@ -124,6 +124,7 @@ def fit(
     split_rng = np.random.default_rng(root.spawn(1)[0])
     held = set(split_rng.permutation(people)[: max(round(resolved["held_out"] * len(people)), 1)])
     is_held = trials.table["subject_id"].astype(str).isin(held).to_numpy()
+    taught, kept_out = trials.select(~is_held), trials.select(is_held)
     networks: dict[str, list[StrideNetwork]] = {}
     errors: dict[str, dict[str, float]] = {}
     for name in resolved["sensors"]:
@@ -138,9 +139,9 @@ def fit(
         networks[name] = []
         # what a network makes of other people hangs on the walks that it saw: every member has its own
         for i, (state, own) in enumerate(zip(network_seed.generate_state(count), train_seed.spawn(count), strict=True)):
-            training = sense(trials.select(~is_held), name, np.random.default_rng(own), walks=walks, **common)
+            training = sense(taught, name, np.random.default_rng(own), walks=walks, **common)
             networks[name].append(train(training, resolved, int(state), progress, f"{name} {i + 1}/{count}"))
-        check = sense(trials.select(is_held), name, np.random.default_rng(held_seed), walks=max(int(share * walks), 16), **common)
+        check = sense(kept_out, name, np.random.default_rng(held_seed), walks=max(int(share * walks), 16), **common)
         errors[name] = calibrate(networks[name], check, resolved["task"])
     fitted_on = {
         name: [float(trials.table[name].min()), float(trials.table[name].max())] for name in ("walking_speed_mps", "stride_time_s")

@@ -80,12 +80,10 @@ class Footing:
         stride_time_s = np.asarray(table["stride_time_s"], float)
         told = latents.astype(np.float32) @ self.maps
         scale, moved = scale.astype(np.float32), np.zeros((len(latents), len(self.root)), np.float32)
-        slope = factor = None
-        for _ in range(_ITERATIONS):
-            slopes, slip = self._slip(
-                told + scale[:, None] * (moved @ self.moves), walker, stride_time_s, skeleton, scale, firmness, slope is None
-            )
-            if slope is None or factor is None:
+        for step in range(_ITERATIONS):
+            now = told + scale[:, None] * (moved @ self.moves)
+            slopes, slip = self._slip(now, walker, stride_time_s, skeleton, scale, firmness, with_slopes=step == 0)
+            if step == 0:
                 slope = torch.from_numpy(slopes)
                 factor = torch.linalg.cholesky(slope.mT @ slope + torch.eye(slope.shape[2]))
             moved -= torch.cholesky_solve(slope.mT @ torch.from_numpy(slip)[..., None], factor)[..., 0].numpy()
@@ -120,9 +118,9 @@ class Footing:
             # a sole whose grip is used up slides, at any speed
             grip = 1 - np.minimum(np.hypot(*held) / _GRIP, 1.0) ** 4
             weight = np.clip(up / _HELD_BW, 0.0, 1.0) ** 2 * grip * firmness / _TOLERANCE_MPS
-            other = "_l" if side == "r" else "_r"
-            chain = [name for name in degrees if not name.endswith(other)]
             if with_slopes:
+                other = "_l" if side == "r" else "_r"
+                chain = [name for name in degrees if not name.endswith(other)]
                 slopes.append(
                     self._slope(chain, degrees, floor.position_m, floor.velocity_mps, weight * scale[:, None], walker, stride_time_s)
                 )

@@ -128,10 +128,8 @@ def _over_the_ankle(swing: _Swing, period: np.ndarray, body: w.Body) -> np.ndarr
     along = (swing.forward * np.sin(swing.angle) + swing.up * np.cos(swing.angle)).mean(axis=1)
     lean = swing.angle + np.arctan2(across, along)[:, None]
     acceleration = swing.forward * np.cos(lean) - swing.up * np.sin(lean)
-    spectrum = np.fft.rfft(acceleration, axis=1)
-    spectrum[:, 1:] *= period[:, None] / (2j * np.pi * np.arange(1, spectrum.shape[1]))
-    spectrum[:, 0] = 0.0
-    velocity = np.fft.irfft(spectrum, acceleration.shape[1], axis=1)
+    coefficients = np.fft.rfft(acceleration, axis=1, norm="forward")[:, :, None]
+    velocity = w.cycles(w.integrate(coefficients, period))[:, :, 0]
     ankle = velocity + _SHANK_HALF * body.length_m * swing.rate * np.cos(lean)
     resting = np.sort(ankle, axis=1)[:, : round(_RESTING * ankle.shape[1])].mean(axis=1)
     return np.log(np.maximum(-resting * period / body.length_m, 0.02))

@@ -60,6 +60,20 @@ def test_held_soles_slide_less_and_the_stride_stays_itself(model: StrideGenerato
     assert np.allclose(alone, held[3:4], atol=2e-3)
 
 
+def test_strides_that_still_skate_are_held_on_and_the_others_left_alone(
+    model: StrideGenerator, drawn: tuple[np.ndarray, pd.DataFrame]
+) -> None:
+    latents, table = drawn
+    skeleton, scale = People.of(table).skeleton, model.prior.scale(model.space.encode(table))
+    footing = Footing(model.representation, model.prior.root)
+    once, on = (footing.hold(latents, table, skeleton, scale, most_mps=most) for most in (np.inf, model.limits.foot_skate_mps))
+    before, after = (skate_and_trials(model, held, table)[0] for held in (once, on))
+    again = np.abs(on - once).max(1) > 0
+    assert 0.1 < again.mean() < 0.6
+    assert np.median(before[~again]) < np.median(after[again]) < np.median(before[again])
+    assert np.mean(after > model.limits.foot_skate_mps) < 0.6 * np.mean(before > model.limits.foot_skate_mps)
+
+
 def test_sensitivity_is_the_derivative_of_a_points_velocity(model: StrideGenerator, drawn: tuple[np.ndarray, pd.DataFrame]) -> None:
     latents, table = drawn
     _, trials = skate_and_trials(model, latents, table)

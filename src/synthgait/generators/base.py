@@ -288,26 +288,28 @@ class StrideGenerator(ABC):
 
     def _block(self, block: int, seed: int, attempts: int, limits: Limits, guidance_scale: float, asked: _Asked) -> Trials:
         numbers = np.arange(block * BLOCK, (block + 1) * BLOCK)
-        strides, measures, broken, tries = None, None, None, np.ones(BLOCK, int)
+        strides, rows, tables, checks = None, [], [], []
         pending = np.arange(BLOCK)
         for attempt in range(max(1, attempts)):
             rngs = [np.random.Generator(np.random.Philox(key=[seed, int(i)], counter=[0, 0, 0, attempt])) for i in numbers[pending]]
-            drawn, drawn_measures = self._draw(asked(pending, rngs), rngs, guidance_scale, limits, 1.0 + _FIRMER * attempt)
-            drawn_broken = broken_limits(drawn_measures, limits).to_numpy()
-            if strides is None or measures is None or broken is None:
-                strides, measures, broken = drawn, drawn_measures, drawn_broken
+            drawn, measures = self._draw(asked(pending, rngs), rngs, guidance_scale, limits, 1.0 + _FIRMER * attempt)
+            broken = broken_limits(measures, limits).to_numpy()
+            if strides is None:
+                strides = drawn
             else:
-                tries[pending] += 1
                 for group, array in drawn.signals.items():
                     strides.signals[group][pending] = array
-                strides.table = _replaced(strides.table, drawn.table, pending)
-                measures = _replaced(measures, drawn_measures, pending)
-                broken[pending] = drawn_broken
-            pending = np.flatnonzero(broken != "")
+            done = (broken == "") | (attempt + 1 >= attempts)
+            rows.append(pending[done])
+            tables.append(drawn.table[done])
+            checks.append(measures[done].assign(status_message=broken[done], attempts=attempt + 1))
+            pending = pending[~done]
             if not len(pending):
                 break
-        assert strides is not None and measures is not None and broken is not None
-        strides.table = self._table(strides.table, measures, broken, tries, numbers, seed)
+        assert strides is not None
+        order = np.argsort(np.concatenate(rows))
+        table, measures = (pd.concat(parts, ignore_index=True).iloc[order].reset_index(drop=True) for parts in (tables, checks))
+        strides.table = self._table(table, measures, numbers, seed)
         for group, array in strides.signals.items():
             np.rint(array / np.float32(RESOLUTION[group]), out=array)
             array *= np.float32(RESOLUTION[group])
@@ -325,15 +327,13 @@ class StrideGenerator(ABC):
         people = People.of(table)
         if self.holds_feet:
             self._footing = self._footing or Footing(self.representation, self.prior.root)
-            latents = self._footing.hold(latents, table, people.skeleton, self.prior.scale(codes), firmness)
+            latents = self._footing.hold(latents, table, people.skeleton, self.prior.scale(codes), firmness, limits.foot_skate_mps)
         signals = self.representation.decode(latents, Walker.of(table))
         table = pd.concat([table, requested_columns(conditions)], axis=1)
         trials = Trials(table, signals, dict(self.representation.channels))
         return trials, measure(trials, limits, balance=True, people=people)
 
-    def _table(
-        self, drawn: pd.DataFrame, measures: pd.DataFrame, broken: np.ndarray, tries: np.ndarray, numbers: np.ndarray, seed: int
-    ) -> pd.DataFrame:
+    def _table(self, drawn: pd.DataFrame, measures: pd.DataFrame, numbers: np.ndarray, seed: int) -> pd.DataFrame:
         requested = [name for name in drawn.columns if name.startswith("condition_")]
         realised = {name: measures[name].to_numpy() for name in _REALISED if name in measures}
         columns: dict[str, Any] = {
@@ -342,21 +342,14 @@ class StrideGenerator(ABC):
             **{name: drawn[name].to_numpy() for name in COLUMNS if name not in realised and name != "slope"},
             **realised,
             "seed": seed,
-            "status": np.where(broken == "", "ok", "implausible"),
-            "status_message": broken,
+            "status": np.where(measures["status_message"] == "", "ok", "implausible"),
+            "status_message": measures["status_message"].to_numpy(),
             "source_trial_id": "",
             **{name: drawn[name].to_numpy() for name in requested},
             **{name: measures[name].to_numpy() for name in _CHECKED},
-            "attempts": tries,
+            "attempts": measures["attempts"].to_numpy(),
         }
         return pd.DataFrame(columns)
-
-
-def _replaced(table: pd.DataFrame, better: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
-    """The table with other rows in the place of some."""
-    kept = np.setdiff1d(np.arange(len(table)), rows)
-    order = np.argsort(np.concatenate([kept, rows]))
-    return pd.concat([table.iloc[kept], better], ignore_index=True).iloc[order].reset_index(drop=True)
 
 
 # -- data for learning -----------------------------------------------------------------------------------

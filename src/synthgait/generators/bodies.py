@@ -8,7 +8,7 @@ second), without muscles; their coordinates, and where their soles touch the flo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -19,6 +19,9 @@ from synthgait.conventions import SAMPLES_PER_STRIDE, SIDES
 from synthgait.generators.representation import MOTION_HARMONICS, derivative_matrix
 from synthgait.kinematics import BodyMotion, Skeleton
 from synthgait.musculoskeletal import Joint
+
+#: From a tenth of body weight friction can hold a foot still.
+_CARRYING_BW = 0.1
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,13 @@ def sole(skeleton: Skeleton, foot: str, motion: BodyMotion) -> Sole:
     share = np.where((depths == depth) & (share <= 0), 1e-12, share)
     arm = np.einsum("snt,sint->int", share / share.sum(0), arms)
     return Sole(depth, origin + arm, velocity + np.cross(spin, arm, axis=0))
+
+
+def skate_mps(soles: Sequence[Sole], loads_bw: Sequence[np.ndarray]) -> np.ndarray:
+    """(n,) mean horizontal speed of the soles of both feet while each carries more than ``_CARRYING_BW``."""
+    carrying = np.stack(loads_bw) > _CARRYING_BW
+    speed = np.stack([np.hypot(*floor.velocity_mps[[0, 2]]) for floor in soles])
+    return (speed * carrying).sum((0, 2)) / np.maximum(carrying.sum((0, 2)), 1)
 
 
 def _vectors(parts: tuple[object, ...], n: int) -> np.ndarray:

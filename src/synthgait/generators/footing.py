@@ -13,6 +13,7 @@ stay what was asked for; every channel moves with the others as the seed gaits s
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -20,13 +21,13 @@ import torch
 
 from synthgait.anthropometry import FRICTION
 from synthgait.conventions import PELVIS_COORDINATES, SAMPLES_PER_STRIDE, SIDES
-from synthgait.generators.bodies import sole
+from synthgait.generators.bodies import Sole, skate_mps, sole
 from synthgait.generators.representation import MOTION_HARMONICS, StrideRepresentation, Walker, derivative_matrix
 from synthgait.kinematics import DegreeMotion, Skeleton, body_motion, degree_motion
 
 #: Every so many phases of the 100 are held.
 _STEP = 4
-_ITERATIONS = 3
+_ITERATIONS = 2
 #: Directions of the white vector that are moved, of those that move the body most.
 _DIRECTIONS = 64
 #: Speed of a sole, in m/s, that counts as much as one standard deviation of the white vector. Where feet are held more firmly
@@ -37,13 +38,56 @@ _TOLERANCE_MPS = 0.06
 _FARTHEST = 4.0
 #: Share of body weight from which a foot is held in full; a sole that lands or lifts off slides even in simulation.
 _HELD_BW = 0.65
+#: The same, and how much firmer, for strides whose soles still skate after that.
+_HELD_ON_BW = 0.35
+_FIRMER = 2.0
 #: Speed in m/s that a sole creeps forward and to the right per horizontal force, as a share of the vertical one,
 #: backward and to the left: the friction of the seed gaits' soles, short of sliding.
 CREEP_MPS = FRICTION["transition_velocity_mps"] / (
     FRICTION["dynamic_friction"] + FRICTION["viscous_friction"] * FRICTION["transition_velocity_mps"]
 )
 _GRIP = FRICTION["dynamic_friction"]
+_PROGRESS = np.arange(0, 1, _STEP / SAMPLES_PER_STRIDE, dtype=np.float32)
 _MOTION = ("pelvis", "joint_angles")
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Strides told by ``maps`` (n, phases * numbers), their walkers, and how far such strides scatter (n,)."""
+
+    told: np.ndarray
+    leg_length_m: np.ndarray
+    stride_length_m: np.ndarray
+    stride_time_s: np.ndarray
+    skeleton: Skeleton
+    scale: np.ndarray
+
+    @classmethod
+    def of(cls, told: np.ndarray, table: pd.DataFrame, skeleton: Skeleton, scale: np.ndarray) -> _Drawn:
+        walker = Walker.of(table)
+        numbers = (walker.leg_length_m, walker.stride_length_m, np.asarray(table["stride_time_s"]))
+        leg_length_m, stride_length_m, stride_time_s = (column.astype(np.float32) for column in numbers)
+        return cls(told, leg_length_m, stride_length_m, stride_time_s, skeleton, scale.astype(np.float32))
+
+    def select(self, rows: np.ndarray) -> _Drawn:
+        numbers = (self.leg_length_m[rows], self.stride_length_m[rows], self.stride_time_s[rows])
+        return _Drawn(self.told[rows], *numbers, self.skeleton.select(rows), self.scale[rows])
+
+
+@dataclass(frozen=True)
+class _Slip:
+    """How fast loaded soles slide.
+
+    Args:
+        slip_mps: (n, rows) horizontal velocities beyond their creep. weight: (n, rows) how much each counts.
+        skate_mps: (n,) mean speed while loaded, creep included, as ``plausibility`` measures it.
+        slopes: (n, rows, R) how ``slip_mps`` goes with the white vectors.
+    """
+
+    slip_mps: np.ndarray
+    weight: np.ndarray
+    skate_mps: np.ndarray
+    slopes: np.ndarray
 
 
 class Footing:
@@ -72,95 +116,95 @@ class Footing:
         turned = np.einsum("rd,dpc->pcr", self.root, held[0][:, :, : 2 * len(self.coordinates)])
         self.chains = turned.reshape(len(turned), 2, len(self.coordinates), -1).astype(np.float32)
 
-    def hold(self, latents: np.ndarray, table: pd.DataFrame, skeleton: Skeleton, scale: np.ndarray, firmness: float = 1.0) -> np.ndarray:
-        """Latents (n, D) near some, whose loaded soles hardly slide; the table has their sizes, stride length and time,
-        ``scale`` (n,) is how far such strides scatter (``ConditionalGaussian.scale``), ``firmness`` divides what is tolerated.
-        """
-        walker = Walker.of(table)
-        stride_time_s = np.asarray(table["stride_time_s"], float)
-        told = latents.astype(np.float32) @ self.maps
-        scale, moved = scale.astype(np.float32), np.zeros((len(latents), len(self.root)), np.float32)
-        for step in range(_ITERATIONS):
-            now = told + scale[:, None] * (moved @ self.moves)
-            slopes, slip = self._slip(now, walker, stride_time_s, skeleton, scale, firmness, with_slopes=step == 0)
-            if step == 0:
-                slope = torch.from_numpy(slopes)
-                factor = torch.linalg.cholesky(slope.mT @ slope + torch.eye(slope.shape[2]))
-            moved -= torch.cholesky_solve(slope.mT @ torch.from_numpy(slip)[..., None], factor)[..., 0].numpy()
-            moved *= np.minimum(firmness * _FARTHEST / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-6), 1.0)
-        return latents + scale[:, None] * (moved @ self.root)
-
-    def _slip(
+    def hold(
         self,
-        told: np.ndarray,
-        walker: Walker,
-        stride_time_s: np.ndarray,
+        latents: np.ndarray,
+        table: pd.DataFrame,
         skeleton: Skeleton,
         scale: np.ndarray,
-        firmness: float,
-        with_slopes: bool,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """How fast the loaded soles of strides told by ``maps`` slide beyond their creep, (n, rows) in tolerances, and
-        with ``with_slopes`` how that goes with the white vectors along the directions that move the body, (n, rows, R).
+        firmness: float = 1.0,
+        most_mps: float = np.inf,
+    ) -> np.ndarray:
+        """Latents (n, D) near some, whose loaded soles hardly slide; the table has their sizes, stride length and time,
+        ``scale`` (n,) is how far such strides scatter (``ConditionalGaussian.scale``), ``firmness`` divides what is tolerated.
+        Those whose soles then still move faster than ``most_mps`` are held on, twice as firmly.
         """
-        q, qd, forces = self._read(told, walker, stride_time_s)
+        told = latents.astype(np.float32) @ self.maps
+        strides = _Drawn.of(told, table, skeleton, scale)
+        moved = np.zeros((len(latents), len(self.root)), np.float32)
+        first = self._slip(strides, moved, _HELD_BW, with_slopes=True)
+        moved = self._settled(strides, moved, torch.from_numpy(first.slopes), firmness, _HELD_BW, first)
+        skating = self._slip(strides, moved, _HELD_BW).skate_mps > most_mps
+        if skating.any():
+            some = torch.from_numpy(first.slopes[skating])
+            moved[skating] = self._settled(strides.select(skating), moved[skating], some, _FIRMER * firmness, _HELD_ON_BW)
+        return latents + scale[:, None] * (moved @ self.root)
+
+    def _settled(
+        self, strides: _Drawn, moved: np.ndarray, slopes: torch.Tensor, firmness: float, held_bw: float, now: _Slip | None = None
+    ) -> np.ndarray:
+        """Where Gauss-Newton steps with the slopes given lead from white vectors ``moved`` (n, R), whose slip may be known."""
+        now = now or self._slip(strides, moved, held_bw)
+        weighted = slopes * torch.from_numpy(firmness * now.weight)[..., None]
+        factor = torch.linalg.cholesky(weighted.mT @ weighted + torch.eye(slopes.shape[2]))
+        for step in range(_ITERATIONS):
+            now = now if step == 0 else self._slip(strides, moved, held_bw)
+            pull = weighted.mT @ torch.from_numpy(firmness * now.weight * now.slip_mps)[..., None]
+            moved = moved - torch.cholesky_solve(pull, factor)[..., 0].numpy()
+            moved *= np.minimum(firmness * _FARTHEST / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-6), 1.0)
+        return moved
+
+    def _slip(self, strides: _Drawn, moved: np.ndarray, held_bw: float, with_slopes: bool = False) -> _Slip:
+        """How the loaded soles of strides slide that are moved along the directions of ``moves`` by (n, R)."""
+        q, qd, forces = self._read(strides, moved)
+        skeleton = strides.skeleton
         order = [self.coordinates.index(name) for name in skeleton.coordinates]
         feet = [f"foot_{side}" for side in SIDES]
         if with_slopes:
             bodies, degrees = degree_motion(skeleton, q[..., order], qd[..., order], feet, np.float32)
         else:
             bodies, degrees = body_motion(skeleton, q[..., order], qd[..., order], bodies=feet, precision=np.float32), {}
-        slopes, slips = [], []
-        for number, side in enumerate(SIDES):
-            floor = sole(skeleton, f"foot_{side}", bodies[f"foot_{side}"])
+        soles = [sole(skeleton, foot, bodies[foot]) for foot in feet]
+        slopes, slips, weights = [], [], []
+        for number, floor in enumerate(soles):
             up, along = forces[..., 3 * number], np.moveaxis(forces[..., 3 * number + 1 : 3 * number + 3], 2, 0)
             held = np.clip(along / np.maximum(up, 0.05), -_GRIP, _GRIP)
             # a sole whose grip is used up slides, at any speed
             grip = 1 - np.minimum(np.hypot(*held) / _GRIP, 1.0) ** 4
-            weight = np.clip(up / _HELD_BW, 0.0, 1.0) ** 2 * grip * firmness / _TOLERANCE_MPS
+            weights.append(np.repeat(np.clip(up / held_bw, 0.0, 1.0) ** 2 * grip / _TOLERANCE_MPS, 2, 1))
+            slips.append(np.moveaxis(floor.velocity_mps[[0, 2]] + CREEP_MPS * held, 0, -1).reshape(len(q), -1))
             if with_slopes:
-                other = "_l" if side == "r" else "_r"
-                chain = [name for name in degrees if not name.endswith(other)]
-                slopes.append(
-                    self._slope(chain, degrees, floor.position_m, floor.velocity_mps, weight * scale[:, None], walker, stride_time_s)
-                )
-            slips.append(np.moveaxis((floor.velocity_mps[[0, 2]] + CREEP_MPS * held) * weight, 0, -1).reshape(len(told), -1))
-        return np.concatenate(slopes, 1) if with_slopes else np.empty(0), np.concatenate(slips, 1).astype(np.float32)
+                other = "_l" if SIDES[number] == "r" else "_r"
+                slopes.append(self._slope([name for name in degrees if not name.endswith(other)], degrees, floor, strides))
+        slip, weight = (np.concatenate(parts, 1).astype(np.float32) for parts in (slips, weights))
+        return _Slip(slip, weight, skate_mps(soles, [forces[..., 0], forces[..., 3]]), np.concatenate(slopes, 1) if slopes else np.empty(0))
 
-    def _read(self, told: np.ndarray, walker: Walker, stride_time_s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _read(self, strides: _Drawn, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Coordinates and rates (n, phases, C), and forces (n, phases, 6) in body weights, at the held phases."""
+        told = strides.told + (strides.scale[:, None] * moved) @ self.moves
         told = told.reshape(len(told), *self.offset.shape) + self.offset
         count = len(self.coordinates)
-        unit = np.where(self.lengths, walker.leg_length_m[:, None], 1.0)[:, None, :]
+        unit = np.where(self.lengths, strides.leg_length_m[:, None], np.float32(1))[:, None, :]
         q, qd = told[..., :count] * unit, told[..., count : 2 * count] * unit
         forward = self.coordinates.index("pelvis_tx")
-        q[..., forward] += walker.stride_length_m[:, None] * np.arange(0, 1, _STEP / SAMPLES_PER_STRIDE)
-        qd[..., forward] += walker.stride_length_m[:, None]
-        return q, qd / stride_time_s[:, None, None], told[..., 2 * count :]
+        q[..., forward] += strides.stride_length_m[:, None] * _PROGRESS
+        qd[..., forward] += strides.stride_length_m[:, None]
+        return q, qd / strides.stride_time_s[:, None, None], told[..., 2 * count :]
 
-    def _slope(
-        self,
-        chain: list[str],
-        degrees: Mapping[str, DegreeMotion],
-        position: np.ndarray,
-        velocity: np.ndarray,
-        weight: np.ndarray,
-        walker: Walker,
-        stride_time_s: np.ndarray,
-    ) -> np.ndarray:
-        """(n, phases * 2, R): how the horizontal velocity of a sole's point, times its weight (n, phases), goes with
-        the white vector by way of the coordinates of a chain.
+    def _slope(self, chain: list[str], degrees: Mapping[str, DegreeMotion], floor: Sole, strides: _Drawn) -> np.ndarray:
+        """(n, phases * 2, R): how the horizontal velocity of a sole goes with the white vector by way of the coordinates of
+        a chain.
         """
-        n, phases = weight.shape
+        n, phases = floor.depth_m.shape
         columns = np.empty((phases, n, 2, 2, len(chain)), np.float32)
         where = [self.coordinates.index(name) for name in chain]
         for k, name in enumerate(chain):
-            by_rate, by_value = degrees[name].sensitivity(position, velocity)
-            unit = walker.leg_length_m if self.lengths[where[k]] else np.ones(n)
-            gain = (unit[:, None] * weight).T
+            by_rate, by_value = degrees[name].sensitivity(floor.position_m, floor.velocity_mps)
+            unit = strides.leg_length_m if self.lengths[where[k]] else np.ones(n)
+            gain = unit * strides.scale
             for axis, component in enumerate((0, 2)):
                 columns[:, :, axis, 0, k] = np.broadcast_to(by_value[component], (n, phases)).T * gain
-                columns[:, :, axis, 1, k] = np.broadcast_to(by_rate[component], (n, phases)).T * gain / stride_time_s
+                columns[:, :, axis, 1, k] = np.broadcast_to(by_rate[component], (n, phases)).T * gain / strides.stride_time_s
         maps = self.chains[:, :, where].reshape(phases, 2 * len(chain), -1)
         slope = np.matmul(columns.reshape(phases, n * 2, -1), maps).reshape(phases, n, 2, -1)
         return np.moveaxis(slope, 0, 1).reshape(n, phases * 2, -1)

@@ -22,7 +22,7 @@ import pandas as pd
 
 from synthgait.conventions import FREE_MOMENT, GRAVITY_MPS2, SAMPLES_PER_STRIDE, SIDES
 from synthgait.gait import lean_rad, spatiotemporal
-from synthgait.generators.bodies import People, coordinates, sole
+from synthgait.generators.bodies import People, coordinates, skate_mps, sole
 from synthgait.generators.representation import LOADED_BW, MOTION_HARMONICS, derivative_matrix, fourier_basis, harmonic_of
 from synthgait.kinematics import BodyMotion, body_motion
 from synthgait.trials import Trials
@@ -182,12 +182,7 @@ class _Check:
         loads = {side: self.load(side) for side in SIDES}
         out["mean_vertical_bw"] = sum(loads.values()).mean(1)  # type: ignore[union-attr]
         out["penetration_m"] = np.maximum.reduce([self._penetration(side, loads[side], limits) for side in SIDES])
-        slip, count = np.zeros(len(self.q)), np.full(len(self.q), 1e-9)
-        for side in SIDES:
-            loaded = loads[side] > 0.1  # while a tenth of body weight can hold a foot still
-            slip = slip + (np.hypot(*self.soles[side].velocity_mps[[0, 2]]) * loaded).sum(1)
-            count = count + loaded.sum(1)
-        out["foot_skate_mps"] = slip / count
+        out["foot_skate_mps"] = skate_mps([self.soles[side] for side in SIDES], [loads[side] for side in SIDES])
         out["residual_force_bw"], out["residual_moment_nmkg"] = self.size(self.imbalance())
         realised = spatiotemporal(self.strides, self.people.skeleton)
         return pd.concat([pd.DataFrame(out), realised.reset_index(drop=True)], axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analytic_walker import analytic_population, analytic_walker
@@ -195,6 +196,11 @@ def test_a_usual_cadence_is_the_likeliest():
     speed, height = np.array([0.6, 1.2]), np.array([1.6, 1.8])
     usual = typical_cadence_spm(speed, height)
     assert np.all(usual == [typical_cadence_spm(float(v), float(h)) for v, h in zip(speed, height, strict=True)])
-    likely = [cadence_chance(factor * usual, speed, height) for factor in (1.0, 1.25, 2.0)]
+    people = pd.DataFrame({"walking_speed_mps": speed, "height_m": height, "pathology": "none", "severity": 0.0})
+    likely = [cadence_chance(people.assign(stride_time_s=120 / (factor * usual))) for factor in (1.0, 1.25, 2.0)]
     np.testing.assert_allclose(likely[0], 1.0)
     assert np.all((likely[1] > 0.7) & (likely[2] < 0.1))
+    # after stroke the walk ratio is half: steps are quicker by root two, at the same speed
+    stroke = people.assign(pathology="hemiparesis", severity=1.0)
+    np.testing.assert_allclose(cadence_chance(stroke.assign(stride_time_s=120 / (np.sqrt(2.0) * usual))), 1.0, atol=0.01)
+    assert np.all(cadence_chance(stroke.assign(stride_time_s=120 / usual)) < 0.7)

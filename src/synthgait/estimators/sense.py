@@ -133,13 +133,11 @@ def _missing(rng: np.random.Generator, kind: tasks.Sensor, size: int) -> np.ndar
 
 def sense(trials: Trials, sensor: str, rng: np.random.Generator, *, task: str, walks: int, strides: int) -> Examples:
     """``walks`` walks of random strides of the trials through a random sensor of the kind. A simulated stride's chance
-    falls with how far its cadence is from the usual one of that speed and height; generated ones are so distributed.
+    falls with how far its cadence is from the usual one of such people at that speed; generated ones are so distributed.
 
     Raises InputError where the trials lack a signal that is needed.
     """
-    chance = np.ones(len(trials))
-    if trials.kind == "seed":
-        chance = cadence_chance(*(trials.table[name].to_numpy(float) for name in ("cadence_spm", "walking_speed_mps", "height_m")))
+    chance = cadence_chance(trials.table) if trials.kind == "seed" else np.ones(len(trials))
     rows = rng.choice(len(trials), size=walks, replace=walks > len(trials), p=chance / chance.sum())
     chosen = trials.select(rows)
     for group in ("joint_angles", "pelvis", *(("muscle_activation", "ground_reaction") if task == "muscle_activation" else ())):

@@ -110,8 +110,7 @@ class ConditionSpace:
         stacked = np.stack([values[name] for name in self._names], 1)
         self._mean = stacked.mean(0)
         spread = stacked.std(0)
-        cadence, speed, height = 120.0 / self.population["stride_time_s"], self.population["walking_speed_mps"], self.population["height_m"]
-        self._chance = cadence_chance(cadence.to_numpy(), speed.to_numpy(), height.to_numpy())
+        self._chance = cadence_chance(self.population)
         # a condition that does not vary in the seed carries nothing: keep its unit
         self._spread = np.where(spread > 1e-6, spread, 1.0)
 

@@ -57,7 +57,7 @@ class Limits:
 
     joint_margin_rad: float = 0.1
     mean_vertical_bw: float = 0.06
-    penetration_m: float = 0.015
+    penetration_m: float = 0.005
     foot_skate_mps: float = 0.03
     residual_force_bw: float = 0.10
     residual_moment_nmkg: float = 0.40

@@ -41,9 +41,10 @@ if TYPE_CHECKING:  # only the type: sensors import this module and must not reac
 
 CONTACT_THRESHOLD = 0.05  # of body weight
 _MIRROR_SUFFIX = "-mirrored"
-#: Spread (log) of people's cadence about the usual one at their speed, twice that of healthy adults with the impaired
-#: in mind (modelling choice).
-_CADENCE_SPREAD = 0.3
+#: Spread (log) of people's cadence about the usual one at their speed (modelling choice): over twice that of the healthy and of
+#: people with multiple sclerosis, whose walk ratios vary by 10 and 16 %, so cadences by half of that (Rota et al., Int J
+#: Rehabil Res 2011;34:265).
+_CADENCE_SPREAD = 0.2
 #: How much quicker the steps of the most severely impaired usually are than healthy people's at the same speed: one over the
 #: root of their share of the healthy walk ratio (step length over cadence, which hardly changes with speed). After stroke it
 #: is 0.0068 m of stride a step/min instead of 0.0128 (63 men, Am J Phys Med Rehabil 1999;78:147); with cognitive impairment

@@ -19,7 +19,7 @@ from synthgait.estimators import GaitEstimator, fit, read_recipe, tasks
 from synthgait.estimators.features.windows import CYCLE_SAMPLES, Body, Windows
 from synthgait.estimators.fit import RECIPES
 from synthgait.estimators.predict import _with_way, contact_phase, muscle_curves, summarise
-from synthgait.estimators.sense import lifted, sense
+from synthgait.estimators.sense import lifted, random_body, sense
 from synthgait.sensors import IMU, Mounting
 from synthgait.sensors.emg import seen_by_electrodes
 from synthgait.textbook import usual_emg
@@ -57,7 +57,7 @@ def recorded() -> Trials:
 
 def test_simulated_strides_are_drawn_by_how_usual_they_are_and_generated_ones_as_they_come(people: Trials) -> None:
     half = np.arange(len(people)) % 2 == 0
-    table = people.table.assign(cadence_spm=people.table["cadence_spm"] * np.where(half, 3.0, 1.0), knee_varus_rad=half * 0.01)
+    table = people.table.assign(stride_time_s=people.table["stride_time_s"] * np.where(half, 3.0, 1.0), knee_varus_rad=half * 0.01)
     shares = {}
     for kind in ("seed", "synthetic"):
         drawn = sense(
@@ -321,3 +321,12 @@ def test_strides_that_start_stop_or_turn_are_told_but_not_counted() -> None:
     # of three strides a quarter is none
     assert told["strides"]["steady"] == [False] * 2 + [True] * 4 + [False] * 2 + [True] * 3
     assert told["walking_speed_mps"] == 1.0 and len(told["strides"]["walking_speed_mps"]) == 11
+
+
+def test_only_adults_are_of_unknown_size() -> None:
+    rng = np.random.default_rng(4)
+    unknown = {
+        age: np.mean([not random_body({"age_years": age, "height_m": 1.3, "leg_length_m": 0.7}, rng).known for _ in range(300)])
+        for age in (9.0, 40.0)
+    }
+    assert unknown[9.0] == 0.0 and 0.25 < unknown[40.0] < 0.42

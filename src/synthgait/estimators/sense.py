@@ -52,6 +52,7 @@ _JOINT_SD = 0.017
 #: is constant, and what comes back at the same phase of every stride (depth, up, right; in the first harmonics).
 _LIFTED_SD, _LIFTED_SWAY_SD, _LIFTED_HARMONICS = 0.03, (0.03, 0.01, 0.01), 2
 _LIFTED_SQUEEZE = (0.65, 1.05)
+_ADULT_YEARS = 18
 _WALKS_AT_ONCE = 32  # of like stride time, so that none is much longer than it must be
 
 
@@ -191,11 +192,11 @@ def assemble(sensor: str, task: str, trials: Trials, windows: list[Windows | Non
 
 def random_body(row: Any, rng: np.random.Generator) -> Body:
     """What a recording might say of the size: leg length, height, or (one in three) nothing; each
-    measured with an error of 1 %.
+    measured with an error of 1 %. Who is of unknown size is an adult: whoever records children tells how tall they are.
     """
     error = float(np.exp(0.01 * rng.standard_normal()))
     choice = rng.random()
-    if choice < 0.33:
+    if choice < 0.33 and row["age_years"] >= _ADULT_YEARS:
         return Body()
     if choice < 0.75:
         return Body(height_m=float(row["height_m"]) * error)

@@ -45,6 +45,8 @@ _MIRROR_SUFFIX = "-mirrored"
 #: people with multiple sclerosis, whose walk ratios vary by 10 and 16 %, so cadences by half of that (Rota et al., Int J
 #: Rehabil Res 2011;34:265).
 _CADENCE_SPREAD = 0.2
+#: The least chance of any cadence, however unusual: shufflers there are (modelling choice).
+_ANY_CADENCE = 0.15
 #: How much quicker the steps of the most severely impaired usually are than healthy people's at the same speed: one over the
 #: root of their share of the healthy walk ratio (step length over cadence, which hardly changes with speed). After stroke it
 #: is 0.0068 m of stride a step/min instead of 0.0128 (63 men, Am J Phys Med Rehabil 1999;78:147); with cognitive impairment
@@ -87,7 +89,8 @@ def cadence_chance(people: pd.DataFrame) -> np.ndarray:
     speed, time, height, severity = (people[name].to_numpy(float) for name in numbers)
     quicker = np.array([_QUICKER_STEPS.get(name, 1.0) for name in people["pathology"]])
     usual = typical_cadence_spm(speed, height) * (1.0 + severity * (quicker - 1.0))
-    return np.exp(-0.5 * (np.log(120.0 / time / usual) / _CADENCE_SPREAD) ** 2)
+    near = np.exp(-0.5 * (np.log(120.0 / time / usual) / _CADENCE_SPREAD) ** 2)
+    return _ANY_CADENCE + (1.0 - _ANY_CADENCE) * near
 
 
 def leg_length_m(subject: Subject) -> float:

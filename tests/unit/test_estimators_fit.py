@@ -64,7 +64,7 @@ def test_simulated_strides_are_drawn_by_how_usual_they_are_and_generated_ones_as
             replace(people, table=table, kind=kind), "joint_angles", np.random.default_rng(0), task="gait_parameters", walks=200, strides=1
         )
         shares[kind] = np.mean([row["knee_varus_rad"] > 0 for row in drawn.truth])
-    assert shares["seed"] < 0.02 and shares["synthetic"] == pytest.approx(0.5, abs=0.15)
+    assert 0.05 < shares["seed"] < 0.25 and shares["synthetic"] == pytest.approx(0.5, abs=0.15)
 
 
 def test_every_member_learns_from_walks_of_its_own(people: Trials) -> None:

@@ -24,7 +24,7 @@ def test_two_ways_to_the_residual(kind: str) -> None:
     assert len(found) == 3 and np.isfinite(found).to_numpy().all()
     assert np.allclose(found["opensim_force_bw"], found["residual_force_bw"], atol=2e-3)
     # two ways to the second derivative: of 60 simulated gaits they differ by up to 0.03; of 63 generated ones by 0.03 in the
-    # median and up to 0.074 (forces are balanced at every second of the phases that OpenSim sees)
+    # median and up to 0.074, which is not explained yet
     differ = 0.09 if kind == "generated" else 0.03
     assert np.allclose(found["opensim_moment_nmkg"], found["residual_moment_nmkg"], atol=differ)
     assert found["opensim_force_bw"].max() < 0.05

@@ -41,7 +41,7 @@ from synthgait.trials import Trials
 GENERATOR_FORMAT = "2"
 #: Strides that are always computed together.
 BLOCK = 1024
-#: How often a stride that breaks a limit is drawn before it is kept as implausible; five of six pass at once.
+#: How often a stride that breaks a limit is drawn before it is kept as implausible; eight of nine pass at once.
 ATTEMPTS = 8
 #: Resolution of generated signals, powers of two in the group's unit and far under a stride's accuracy:
 #: 15 microradians, 15 micrometres, 0.06 N, 0.1 mm, 4 mN m, 0.001 of activation. What lies under it would be

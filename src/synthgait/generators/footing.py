@@ -39,8 +39,7 @@ _FARTHEST = 4.0
 #: Share of body weight from which a foot is held in full; a sole that lands or lifts off slides even in simulation.
 _HELD_BW = 0.65
 #: The same, and how much firmer, for strides whose soles still skate after that.
-_HELD_ON_BW = 0.35
-_FIRMER = 2.0
+_HELD_ON_BW, _HELD_ON_FIRMER = 0.35, 2.0
 #: Speed in m/s that a sole creeps forward and to the right per horizontal force, as a share of the vertical one,
 #: backward and to the left: the friction of the seed gaits' soles, short of sliding.
 CREEP_MPS = FRICTION["transition_velocity_mps"] / (
@@ -79,15 +78,25 @@ class _Slip:
     """How fast loaded soles slide.
 
     Args:
-        slip_mps: (n, rows) horizontal velocities beyond their creep. weight: (n, rows) how much each counts.
+        slip_mps: (n, rows) horizontal velocities beyond their creep. load_bw, grip: (n, rows) what the foot carries, and the
+            share of its grip that is left.
         skate_mps: (n,) mean speed while loaded, creep included, as ``plausibility`` measures it.
-        slopes: (n, rows, R) how ``slip_mps`` goes with the white vectors.
+        slopes: (n, rows, R) how ``slip_mps`` goes with the white vectors; empty where not asked for.
     """
 
     slip_mps: np.ndarray
-    weight: np.ndarray
+    load_bw: np.ndarray
+    grip: np.ndarray
     skate_mps: np.ndarray
     slopes: np.ndarray
+
+    def select(self, rows: np.ndarray) -> _Slip:
+        slopes = self.slopes[rows] if self.slopes.size else self.slopes
+        return _Slip(self.slip_mps[rows], self.load_bw[rows], self.grip[rows], self.skate_mps[rows], slopes)
+
+    def weight(self, held_bw: float) -> np.ndarray:
+        """(n, rows) how much each velocity counts, per m/s, where feet are held in full from a load of ``held_bw`` on."""
+        return np.clip(self.load_bw / held_bw, 0.0, 1.0) ** 2 * self.grip / _TOLERANCE_MPS
 
 
 class Footing:
@@ -132,29 +141,29 @@ class Footing:
         told = latents.astype(np.float32) @ self.maps
         strides = _Drawn.of(told, table, skeleton, scale)
         moved = np.zeros((len(latents), len(self.root)), np.float32)
-        first = self._slip(strides, moved, _HELD_BW, with_slopes=True)
-        moved = self._settled(strides, moved, torch.from_numpy(first.slopes), firmness, _HELD_BW, first)
-        skating = self._slip(strides, moved, _HELD_BW).skate_mps > most_mps
-        if skating.any():
-            some = torch.from_numpy(first.slopes[skating])
-            moved[skating] = self._settled(strides.select(skating), moved[skating], some, _FIRMER * firmness, _HELD_ON_BW)
+        now = self._slip(strides, moved, with_slopes=True)
+        slopes = torch.from_numpy(now.slopes)
+        moved = self._settled(strides, moved, now, slopes, firmness, _HELD_BW)
+        now = self._slip(strides, moved)
+        on = now.skate_mps > most_mps
+        if on.any():
+            some = slopes[torch.from_numpy(on)]
+            moved[on] = self._settled(strides.select(on), moved[on], now.select(on), some, _HELD_ON_FIRMER * firmness, _HELD_ON_BW)
         return latents + scale[:, None] * (moved @ self.root)
 
-    def _settled(
-        self, strides: _Drawn, moved: np.ndarray, slopes: torch.Tensor, firmness: float, held_bw: float, now: _Slip | None = None
-    ) -> np.ndarray:
-        """Where Gauss-Newton steps with the slopes given lead from white vectors ``moved`` (n, R), whose slip may be known."""
-        now = now or self._slip(strides, moved, held_bw)
-        weighted = slopes * torch.from_numpy(firmness * now.weight)[..., None]
+    def _settled(self, strides: _Drawn, moved: np.ndarray, now: _Slip, slopes: torch.Tensor, firmness: float, held_bw: float) -> np.ndarray:
+        """Where Gauss-Newton steps with the slopes given lead from white vectors ``moved`` (n, R), at which soles slip as ``now``."""
+        weighted = slopes * torch.from_numpy(firmness * now.weight(held_bw))[..., None]
         factor = torch.linalg.cholesky(weighted.mT @ weighted + torch.eye(slopes.shape[2]))
         for step in range(_ITERATIONS):
-            now = now if step == 0 else self._slip(strides, moved, held_bw)
-            pull = weighted.mT @ torch.from_numpy(firmness * now.weight * now.slip_mps)[..., None]
+            if step:
+                now = self._slip(strides, moved)
+            pull = weighted.mT @ torch.from_numpy(firmness * now.weight(held_bw) * now.slip_mps)[..., None]
             moved = moved - torch.cholesky_solve(pull, factor)[..., 0].numpy()
             moved *= np.minimum(firmness * _FARTHEST / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-6), 1.0)
         return moved
 
-    def _slip(self, strides: _Drawn, moved: np.ndarray, held_bw: float, with_slopes: bool = False) -> _Slip:
+    def _slip(self, strides: _Drawn, moved: np.ndarray, with_slopes: bool = False) -> _Slip:
         """How the loaded soles of strides slide that are moved along the directions of ``moves`` by (n, R)."""
         q, qd, forces = self._read(strides, moved)
         skeleton = strides.skeleton
@@ -165,19 +174,20 @@ class Footing:
         else:
             bodies, degrees = body_motion(skeleton, q[..., order], qd[..., order], bodies=feet, precision=np.float32), {}
         soles = [sole(skeleton, foot, bodies[foot]) for foot in feet]
-        slopes, slips, weights = [], [], []
+        slopes, slips, loads, grips = [], [], [], []
         for number, floor in enumerate(soles):
             up, along = forces[..., 3 * number], np.moveaxis(forces[..., 3 * number + 1 : 3 * number + 3], 2, 0)
             held = np.clip(along / np.maximum(up, 0.05), -_GRIP, _GRIP)
+            loads.append(np.repeat(up, 2, 1))
             # a sole whose grip is used up slides, at any speed
-            grip = 1 - np.minimum(np.hypot(*held) / _GRIP, 1.0) ** 4
-            weights.append(np.repeat(np.clip(up / held_bw, 0.0, 1.0) ** 2 * grip / _TOLERANCE_MPS, 2, 1))
+            grips.append(np.repeat(1 - np.minimum(np.hypot(*held) / _GRIP, 1.0) ** 4, 2, 1))
             slips.append(np.moveaxis(floor.velocity_mps[[0, 2]] + CREEP_MPS * held, 0, -1).reshape(len(q), -1))
             if with_slopes:
                 other = "_l" if SIDES[number] == "r" else "_r"
                 slopes.append(self._slope([name for name in degrees if not name.endswith(other)], degrees, floor, strides))
-        slip, weight = (np.concatenate(parts, 1).astype(np.float32) for parts in (slips, weights))
-        return _Slip(slip, weight, skate_mps(soles, [forces[..., 0], forces[..., 3]]), np.concatenate(slopes, 1) if slopes else np.empty(0))
+        slip, load, grip = (np.concatenate(parts, 1).astype(np.float32) for parts in (slips, loads, grips))
+        slope = np.concatenate(slopes, 1) if with_slopes else np.empty(0, np.float32)
+        return _Slip(slip, load, grip, skate_mps(soles, [forces[..., 0], forces[..., 3]]), slope)
 
     def _read(self, strides: _Drawn, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Coordinates and rates (n, phases, C), and forces (n, phases, 6) in body weights, at the held phases."""

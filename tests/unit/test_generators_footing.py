@@ -78,7 +78,7 @@ def test_sensitivity_is_the_derivative_of_a_points_velocity(model: StrideGenerat
     latents, table = drawn
     _, trials = skate_and_trials(model, latents, table)
     skeleton, time = People.of(table).skeleton, table["stride_time_s"].to_numpy()
-    q, qd = coordinates(skeleton, trials.signals, trials.channels, table["stride_length_m"].to_numpy(), time, 5)
+    q, qd, _ = coordinates(skeleton, trials.signals, trials.channels, table["stride_length_m"].to_numpy(), time, 5)
     bodies, degrees = degree_motion(skeleton, q, qd, ["foot_r"])
     floor = sole(skeleton, "foot_r", bodies["foot_r"])
     position, velocity = floor.position_m, floor.velocity_mps
@@ -105,7 +105,7 @@ def test_loaded_soles_of_simulated_gaits_creep_as_friction_says() -> None:
     seeds = storage.read(bundled.seed_dataset(), rows=np.arange(0, 1500, 50)).certified()
     people = People.of(seeds.table)
     length, time = (seeds.table[name].to_numpy() for name in ("stride_length_m", "stride_time_s"))
-    q, qd = coordinates(people.skeleton, seeds.signals, seeds.channels, length, time, 2)
+    q, qd, _ = coordinates(people.skeleton, seeds.signals, seeds.channels, length, time, 2)
     floor = sole(people.skeleton, "foot_r", body_motion(people.skeleton, q, qd, bodies=["foot_r"])["foot_r"])
     force = np.stack([seeds.channel(f"ground_reaction_{axis}_r")[:, ::2] for axis in "xyz"])
     loaded = force[1] > 0.7 * people.mass_kg[:, None] * GRAVITY_MPS2

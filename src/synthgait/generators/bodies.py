@@ -66,16 +66,20 @@ def coordinates(
     stride_length_m: np.ndarray,
     stride_time_s: np.ndarray,
     step: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates and their rates (n, phases, D) of strides at every ``step``-th of the 100 phases."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Coordinates, their rates and accelerations (n, phases, D) of strides at every ``step``-th of the 100 phases."""
     place = {name: (group, i) for group in ("pelvis", "joint_angles") for i, name in enumerate(channels[group])}
     values = np.stack([signals[place[name][0]][:, :, place[name][1]] for name in skeleton.coordinates], 2).astype(float)
     forward = skeleton.coordinates.index("pelvis_tx")
     periodic = values.copy()
     periodic[:, :, forward] -= stride_length_m[:, None] * np.arange(SAMPLES_PER_STRIDE) / SAMPLES_PER_STRIDE
-    rates = np.einsum("st,ntc->nsc", derivative_matrix(1, MOTION_HARMONICS)[::step], periodic, optimize=True) / stride_time_s[:, None, None]
+    rates, accelerations = (
+        np.einsum("st,ntc->nsc", derivative_matrix(order, MOTION_HARMONICS)[::step], periodic, optimize=True)
+        / stride_time_s[:, None, None] ** order
+        for order in (1, 2)
+    )
     rates[:, :, forward] += (stride_length_m / stride_time_s)[:, None]
-    return values[:, ::step], rates
+    return values[:, ::step], rates, accelerations
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ _FARTHEST = 4.0
 _HELD_BW = 0.65
 #: The same, and how much firmer, for strides whose soles still skate after that.
 _HELD_ON_BW, _HELD_ON_FIRMER = 0.35, 2.0
+#: From this share of the limit on a stride counts as skating: a quarter of the phases tells its soles' mean speed to a tenth.
+_SKATES = 0.9
 #: Speed in m/s that a sole creeps forward and to the right per horizontal force, as a share of the vertical one,
 #: backward and to the left: the friction of the seed gaits' soles, short of sliding.
 CREEP_MPS = FRICTION["transition_velocity_mps"] / (
@@ -136,7 +138,7 @@ class Footing:
     ) -> np.ndarray:
         """Latents (n, D) near some, whose loaded soles hardly slide; the table has their sizes, stride length and time,
         ``scale`` (n,) is how far such strides scatter (``ConditionalGaussian.scale``), ``firmness`` divides what is tolerated.
-        Those whose soles then still move faster than ``most_mps`` are held on, twice as firmly.
+        Those whose soles may then still move faster than ``most_mps`` are held on, twice as firmly.
         """
         told = latents.astype(np.float32) @ self.maps
         strides = _Drawn.of(told, table, skeleton, scale)
@@ -145,7 +147,7 @@ class Footing:
         slopes = torch.from_numpy(now.slopes)
         moved = self._settled(strides, moved, now, slopes, firmness, _HELD_BW)
         now = self._slip(strides, moved)
-        on = now.skate_mps > most_mps
+        on = now.skate_mps > _SKATES * most_mps
         if on.any():
             some = slopes[torch.from_numpy(on)]
             moved[on] = self._settled(strides.select(on), moved[on], now.select(on), some, _HELD_ON_FIRMER * firmness, _HELD_ON_BW)

@@ -18,14 +18,10 @@ from synthgait.conventions import GRAVITY_MPS2, PELVIS_COORDINATES, SIDES
 from synthgait.gait import lean_rad
 from synthgait.generators.bodies import coordinates
 from synthgait.generators.plausibility import Limits, measure
-from synthgait.generators.representation import MOTION_HARMONICS
-from synthgait.kinematics import Skeleton, degree_motion, spectral_derivative
+from synthgait.kinematics import Skeleton, degree_motion
 from synthgait.simulate.workers import call, close_all
 from synthgait.subjects import Subject
 from synthgait.trials import Trials
-
-#: Phases of the 100 that are looked at, as in ``plausibility``.
-_STEP = 2
 
 
 def opensim_residuals(strides: Trials, n: int = 12) -> pd.DataFrame:
@@ -50,9 +46,8 @@ def _residual(stride: Trials, lean_rad: float) -> tuple[float, float]:
     model = build_model(Subject("person", sex=str(row["sex"]), knee_varus_rad=float(row.get("knee_varus_rad", 0.0)), **known))  # type: ignore[arg-type]
     skeleton = Skeleton.of([model])
     time, length = (np.array([float(row[name])]) for name in ("stride_time_s", "stride_length_m"))
-    q, qd = coordinates(skeleton, stride.signals, stride.channels, length, time, _STEP)
-    qdd = spectral_derivative(qd, time, harmonics=MOTION_HARMONICS)
-    bodies, axes = degree_motion(skeleton, q, qd, ["pelvis"])
+    q, qd, qdd = coordinates(skeleton, stride.signals, stride.channels, length, time, 1)
+    bodies, axes = degree_motion(skeleton, q, qd, ["pelvis", *(f"foot_{side}" for side in SIDES)])
     wanted = call("opensim", "synthgait.certify:forces_wanted", model, q[0], qd[0], qdd[0], lean_rad)
     place = {name: skeleton.coordinates.index(name) for name in PELVIS_COORDINATES}
     force = wanted[:, [place[f"pelvis_t{axis}"] for axis in "xyz"]]
@@ -62,17 +57,18 @@ def _residual(stride: Trials, lean_rad: float) -> tuple[float, float]:
     moment = np.linalg.solve(directions, wanted[:, [place[name] for name in turning]][:, :, None])[:, :, 0]
     pelvis = bodies["pelvis"].origin_m[0]
     for side in SIDES:
-        ground, at = _ground(stride, side)
+        ground, at = _ground(stride, side, bodies[f"foot_{side}"].origin_m[0])
         if "free_moment" in stride.signals:
-            moment[:, 1] -= stride.channel(f"free_moment_{side}")[0, ::_STEP]
+            moment[:, 1] -= stride.channel(f"free_moment_{side}")[0]
         force = force - ground
-        moment = moment - np.cross(np.where(np.isfinite(at), at, pelvis) - pelvis, ground)
+        moment = moment - np.cross(at - pelvis, ground)
     mass = float(row["mass_kg"])
     return float(np.sqrt((force**2).sum(1).mean())) / (mass * GRAVITY_MPS2), float(np.sqrt((moment**2).sum(1).mean())) / mass
 
 
-def _ground(stride: Trials, side: str) -> tuple[np.ndarray, np.ndarray]:
-    """Force (t, 3) on one foot and where it acts (t, 3), NaN where nothing does."""
-    force = np.stack([stride.channel(f"ground_reaction_{axis}_{side}")[0, ::_STEP] for axis in "xyz"], 1).astype(float)
-    along = [stride.channel(f"centre_of_pressure_{axis}_{side}")[0, ::_STEP].astype(float) for axis in "xz"]
-    return force, np.stack([along[0], np.zeros(len(force)), along[1]], 1)
+def _ground(stride: Trials, side: str, foot_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Force (t, 3) on one foot and where it acts (t, 3): under the foot (t, 3) where its centre of pressure is not known."""
+    force = np.stack([stride.channel(f"ground_reaction_{axis}_{side}")[0] for axis in "xyz"], 1).astype(float)
+    at = np.stack([stride.channel(f"centre_of_pressure_{axis}_{side}")[0].astype(float) for axis in "xz"], 1)
+    at = np.where(np.isfinite(at), at, foot_m[:, ::2])
+    return force, np.insert(at, 1, 0.0, axis=1)

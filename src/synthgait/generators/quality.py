@@ -60,7 +60,7 @@ def evaluate(
     extra: dict[str, int] = {}
     for name, recipe in recipes.items():
         model = train(read_recipe(recipe), training, None if out is None else Path(out) / name, progress=progress)
-        synthetic[name] = under_conditions(model, held_out, strides_per_condition, seed)
+        synthetic[name] = part_with_measures(under_conditions(model, held_out, strides_per_condition, seed), limits)
         teachers[name] = under_conditions(model, training, _TEACHING, seed + 2).certified()
         if duplicates_among:
             extra[name] = judge.duplicates(model.sample(duplicates_among, seed=seed + 1, attempts=1))
@@ -99,7 +99,7 @@ def split_people(strides: Trials, fraction: float, seed: int) -> tuple[Trials, T
 
 
 def part_with_measures(strides: Trials, limits: Limits) -> Trials:
-    """Simulated strides with the plausibility columns beside their own."""
+    """Strides with the plausibility columns, of all their phases, beside their own."""
     measures = measure(strides, limits)
     columns = ["foot_skate_mps", "penetration_m", "residual_force_bw", "residual_moment_nmkg"]
     table = strides.table.drop(columns=[c for c in columns if c in strides.table]).reset_index(drop=True)

@@ -12,7 +12,8 @@ from synthgait.anthropometry import build_model
 from synthgait.conventions import GRAVITY_MPS2
 from synthgait.gait import coordinates_of
 from synthgait.generators.bodies import People
-from synthgait.generators.plausibility import Limits, _Check, broken_limits, measure
+from synthgait.generators.mechanics import StrideMechanics
+from synthgait.generators.plausibility import Limits, broken_limits, measure
 from synthgait.kinematics import Skeleton, body_motion, spectral_derivative
 from synthgait.subjects import draw_subject
 from synthgait.trials import Trials
@@ -40,32 +41,32 @@ def test_batch_bodies_are_the_builders_own() -> None:
 
 def test_inertial_wrench_is_the_rate_of_change_of_momentum(walkers: Trials) -> None:
     """Newton and Euler from every segment's accelerations, against d(momentum)/dt of sums of velocities."""
-    check = _Check(walkers)
+    mechanics = StrideMechanics(walkers)
     period = walkers.table["stride_time_s"].to_numpy()
     stride = walkers.table["stride_length_m"].to_numpy()
     q = coordinates_of(walkers)
     gain = np.zeros((len(walkers), 19))
     gain[:, 3] = stride
     qd = spectral_derivative(q, period, 1, gain, harmonics=20)
-    moving = body_motion(check.people.skeleton, q, qd)
+    moving = body_motion(mechanics.people.skeleton, q, qd)
     momentum, spinning, weighing = np.zeros((3, len(walkers), 100, 3))
     base = np.zeros((len(walkers), 100, 3))
     base[:, :, 0] = stride[:, None] * np.arange(100) / 100
     up = np.array([0, GRAVITY_MPS2, 0])
-    for body, (mass, location) in check.people.skeleton.masses.items():
+    for body, (mass, location) in mechanics.people.skeleton.masses.items():
         point = moving[body].point(location)
         assert point.velocity_mps is not None
         push = mass[:, None, None] * point.velocity_mps
         rotation, spin = moving[body].rotation, moving[body].angular_velocity_radps
-        inertia = np.einsum("ntij,nj,ntkj->ntik", rotation, check.people.inertia_kgm2[body], rotation)
+        inertia = np.einsum("ntij,nj,ntkj->ntik", rotation, mechanics.people.inertia_kgm2[body], rotation)
         momentum += push
         spinning += np.einsum("ntij,ntj->nti", inertia, spin) + np.cross(point.position_m - base, push)
         weighing += np.cross(point.position_m - base, mass[:, None, None] * up)
     # about a point that moves at the drift velocity the rate lacks drift x momentum
     drift = np.array([1.0, 0.0, 0.0]) * (stride / period)[:, None, None]
-    force = spectral_derivative(momentum, period) + check.people.mass_kg[:, None, None] * up
+    force = spectral_derivative(momentum, period) + mechanics.people.mass_kg[:, None, None] * up
     moment = spectral_derivative(spinning, period) + np.cross(drift, momentum) + weighing
-    ours = np.moveaxis(check.wanted.force, 0, 2), np.moveaxis(check.wanted.moment, 0, 2)
+    ours = np.moveaxis(mechanics.wanted.force, 0, 2), np.moveaxis(mechanics.wanted.moment, 0, 2)
     assert np.abs(ours[0] - force).max() < 1e-4 * GRAVITY_MPS2 * 80
     assert np.abs(ours[1] - moment).max() < 1e-3 * 80
 

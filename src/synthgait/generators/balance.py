@@ -1,0 +1,169 @@
+"""Repair of drawn strides so that motion and ground reaction are each other's own.
+
+In: ``StrideMechanics`` of drawn strides. Out: the strides' pelvis, trunk, ground reaction, centre of pressure and free
+moment, changed in place.
+
+A drawn stride is right in every curve but not in their sum. What is fast of the imbalance is a matter of the motion: one
+hundredth of body weight at ten times the stride's frequency is a twentieth of a millimetre of the whole body, and forces
+that followed it would be jagged as no simulated one is. What is slow is a matter of the forces, because taking it from the
+motion would slide the feet.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from synthgait.conventions import FREE_MOMENT, SAMPLES_PER_STRIDE, SIDES
+from synthgait.generators.bodies import Sole
+from synthgait.generators.mechanics import SPARSE_STEP, StrideMechanics, Wrench, cross
+from synthgait.generators.representation import MOTION_HARMONICS, derivative_matrix, fourier_basis, harmonic_of
+from synthgait.kinematics import degree_motion
+
+#: Harmonics of the stride up to which an imbalance is none of the motion's, and from which it is all the motion's.
+_MOVED = (4, 8)
+#: Harmonics up to which an imbalance is corrected whole in the forces, and from which not at all. What is faster belongs to
+#: landings, which a stride of 100 samples does not hold exactly: simulated gaits have as much of it as generated ones, and
+#: correcting it would blunt every impact.
+_CORRECTED = (12, 20)
+#: Coordinates that take up what is the motion's: the whole body's place, and the trunk on the pelvis.
+_MOVING = ("pelvis_tx", "pelvis_ty", "pelvis_tz", "lumbar_extension", "lumbar_bending", "lumbar_rotation")
+#: How far a repair may move the centres of pressure, leg lengths.
+_MAX_SHIFT = 0.1
+#: Largest free moment of a balanced foot per vertical force, in leg lengths: about 0.2 N m/kg under body weight, twice
+#: the peaks of walking (Li et al., Clin Biomech 2001;16:86).
+_MAX_TWIST = 0.025
+#: From this load on, in body weights, a centre of pressure is the drawn one; under it, ever more the contact spheres' own,
+#: which is within 6 to 15 mm of simulated ones there, where drawn ones are off by several centimetres.
+_FIRM_BW = 0.3
+#: Loads on both feet together, in body weights, under which nothing could take a correction up.
+_LEAST_BW = 0.3
+#: Half a foot's breadth, leg lengths: so far beside the line from heel to toe a centre of pressure may lie.
+_SOLE = 0.05
+
+
+def reconcile(strides: StrideMechanics, left: Wrench) -> None:
+    """Take up an imbalance ``left`` of sparse strides, *in place*: first its fast part by ``_MOVING``, then its slow part's
+    force by the feet, shared by their load. Then both centres of pressure move together, at most ``_MAX_SHIFT`` leg lengths,
+    to take up the moment about the horizontal axes, and neither leaves its foot. What is left about the upward axis is the
+    feet's free moment, up to ``_MAX_TWIST`` times their load.
+    """
+    left = _move(strides, left)
+    _push(strides, left)
+    if "centre_of_pressure" in strides.strides.signals:
+        _press(strides)
+        _twist(strides)
+
+
+def _move(strides: StrideMechanics, left: Wrench) -> Wrench:
+    """Move pelvis and trunk by what is fast of an imbalance; returns what is left of it, to first order."""
+    wrench = np.concatenate([left.force, left.moment])
+    asked = np.einsum("nij,jnt->int", np.linalg.inv(_inertia(strides)), wrench)
+    time = strides.stride_time_s[:, None]
+    change, rate = (asked @ _MOVE.T) * time**2, (asked @ _MOVE_RATE.T) * time
+    trials = strides.strides
+    for name, curve in zip(_MOVING, change, strict=True):
+        group = "pelvis" if name in trials.channels["pelvis"] else "joint_angles"
+        trials.signals[group][:, :, trials.channels[group].index(name)] += curve.astype(np.float32)
+    for side, old in strides.soles.items():
+        strides.soles[side] = Sole(old.depth_m - change[1], old.position_m + change[:3], old.velocity_mps + rate[:3])
+    force, moment = np.split(wrench @ _FAST.T, 2)
+    about_base = moment + cross(strides.states["pelvis"].origin - strides.base, force)
+    strides.wanted = Wrench(strides.wanted.force + force, strides.wanted.moment + about_base)
+    return Wrench(left.force - force, left.moment - moment)
+
+
+def _inertia(strides: StrideMechanics) -> np.ndarray:
+    """(n, 6, 6) force and moment about the pelvis per acceleration of ``_MOVING``, in each stride's mean posture."""
+    skeleton, people = strides.skeleton, strides.people
+    posture = strides.q.mean(1, keepdims=True)
+    bodies, axes = degree_motion(skeleton, posture, np.zeros_like(posture), list(skeleton.masses))
+    columns = np.zeros((len(_MOVING), 6, len(posture)))
+    for body, (mass, location) in skeleton.masses.items():
+        rotation = np.moveaxis(bodies[body].rotation[:, 0], 0, 2)
+        arm = np.einsum("ijn,nj->in", rotation, location)
+        place = bodies[body].origin_m[:, 0].T + arm
+        for column, name in zip(columns, _MOVING, strict=True):
+            axis = np.broadcast_to(axes[name].axis[..., 0], place.shape)
+            if axes[name].turns and body != "torso":
+                continue
+            push = mass * (cross(axis, place - axes[name].place_m[..., 0]) if axes[name].turns else axis)
+            column[:3] += push
+            column[3:] += cross(place - bodies["pelvis"].origin_m[:, 0].T, push)
+            if axes[name].turns:
+                column[3:] += np.einsum("ijn,jn,kjn,kn->in", rotation, people.inertia_kgm2[body].T, rotation, axis)
+    return np.moveaxis(columns, (0, 1, 2), (2, 1, 0))
+
+
+def _push(strides: StrideMechanics, left: Wrench) -> None:
+    signals, names = strides.strides.signals, strides.strides.channels["ground_reaction"]
+    loads = {side: strides.load(side) for side in SIDES}
+    total = loads["r"] + loads["l"]
+    held = total > _LEAST_BW
+    extra = left.force @ _CORRECTION.T
+    for side in SIDES:
+        share = np.where(held, loads[side] / np.where(held, total, 1.0), 0.0)
+        for k, axis in enumerate("xyz"):
+            signals["ground_reaction"][:, :, names.index(f"ground_reaction_{axis}_{side}")] -= (extra[k] * share).astype(np.float32)
+
+
+def _press(strides: StrideMechanics) -> None:
+    """Move the centres of pressure. That of a foot that carries little is where its contact spheres touch
+    (``bodies.sole``), because a drawn moment over next to no force says nothing.
+    """
+    points = {}
+    for number, name in enumerate(strides.strides.channels["centre_of_pressure"]):
+        points[name] = strides.strides.signals["centre_of_pressure"][:, :, number]
+    firm = {side: np.clip(strides.load(side) / _FIRM_BW, 0.0, 1.0) for side in SIDES}
+    for side in SIDES:
+        for axis, letter in ((0, "x"), (2, "z")):
+            point, touching = points[f"centre_of_pressure_{letter}_{side}"], strides.soles[side].position_m[axis]
+            point[:] = touching + firm[side] * (point - touching)
+    left, load = strides.imbalance(), _total_load(strides)
+    limit = _MAX_SHIFT * strides.leg_length_m[:, None]
+    for axis, letter, turning in ((0, "x", -left.moment[2]), (2, "z", left.moment[0])):
+        shift = np.clip((turning / load) @ _CORRECTION.T, -limit, limit)
+        for side in SIDES:
+            point = points[f"centre_of_pressure_{letter}_{side}"]
+            point[:] = np.clip(point + firm[side] * shift, *_reach(strides, side, axis))
+
+
+def _twist(strides: StrideMechanics) -> None:
+    limit = _MAX_TWIST * strides.leg_length_m[:, None]
+    per_load = np.clip((-strides.imbalance().moment[1] / _total_load(strides)) @ _CORRECTION.T, -limit, limit)
+    newton = [np.maximum(strides.load(side), 0.0) * strides.weight_n[:, None] for side in SIDES]
+    strides.strides.signals["free_moment"] = np.stack([per_load * load for load in newton], 2).astype(np.float32)
+    strides.strides.channels["free_moment"] = FREE_MOMENT
+
+
+def _total_load(strides: StrideMechanics) -> np.ndarray:
+    """(n, t) in N, at least ``_LEAST_BW``."""
+    return np.maximum(strides.force("r")[1] + strides.force("l")[1], _LEAST_BW * strides.weight_n[:, None])
+
+
+def _reach(strides: StrideMechanics, side: str, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 100) least and largest coordinate under the foot: between heel and toe, and ``_SOLE`` leg lengths around."""
+    gain = strides.stride_length_m[:, None] if axis == 0 else np.zeros((1, 1))
+    ends = []
+    for name in ("heel", "toe"):
+        body, location = strides.skeleton.landmarks[f"{name}_{side}"]
+        state = strides.states[body]
+        sparse = state.origin[axis] + np.einsum("jnt,nj->nt", state.rotation[axis], location)
+        after = np.concatenate([sparse[:, 1:], sparse[:, :1] + gain], 1)
+        ends.append(np.stack([sparse, 0.5 * (sparse + after)], 2).reshape(len(sparse), -1))
+    margin = _SOLE * strides.leg_length_m[:, None]
+    return np.minimum(*ends) - margin, np.maximum(*ends) + margin
+
+
+def _band(edges: tuple[int, int], weights: tuple[float, float]) -> np.ndarray:
+    """(100, 50): of samples at every second phase, at all phases, the harmonics weighted as between two edges."""
+    sparse = fourier_basis(MOTION_HARMONICS, SAMPLES_PER_STRIDE // SPARSE_STEP)
+    weight = np.interp(harmonic_of(MOTION_HARMONICS), edges, weights)
+    return (fourier_basis(MOTION_HARMONICS) * weight) @ sparse.T * (SPARSE_STEP / SAMPLES_PER_STRIDE)
+
+
+#: The slow part to correct in forces, at all phases.
+_CORRECTION = _band(_CORRECTED, (1.0, 0.0))
+#: The fast part: once and twice integrated over phase, at all phases, and as it is, at every second phase.
+_RATES = np.linalg.pinv(derivative_matrix(1, MOTION_HARMONICS)), np.linalg.pinv(derivative_matrix(2, MOTION_HARMONICS))
+_MOVE_RATE, _MOVE = (integral @ _band(_MOVED, (0.0, 1.0)) for integral in _RATES)
+_FAST = _band(_MOVED, (0.0, 1.0))[::SPARSE_STEP]

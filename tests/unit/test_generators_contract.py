@@ -215,6 +215,24 @@ def test_conditional_gaussian_finds_a_known_law() -> None:
     assert white[:, 1].std() == pytest.approx(1, rel=0.1)
 
 
+def test_conditional_gaussian_learns_each_impaired_side_on_its_own() -> None:
+    rng = np.random.default_rng(1)
+    severity = rng.uniform(-1, 1, (600, 2))
+    kind, side = np.eye(3)[rng.integers(0, 3, 600)], np.eye(2)[rng.integers(0, 2, 600)]
+    slope = np.array([[0.0, 0.0], [2.0, -2.0], [0.5, 1.0]])[kind.argmax(1), side.argmax(1)]
+    codes = np.concatenate([severity, kind, side], 1)
+    latents = (slope * severity[:, 0])[:, None] + 0.05 * rng.standard_normal((600, 1))
+    people = np.arange(600).astype(str)
+    together, _ = ConditionalGaussian.fit(latents, codes, 2, people)
+    apart, _ = ConditionalGaussian.fit(latents, codes, 2, people, (3, 2))
+    assert np.abs(together.mean(codes) - latents).mean() > 0.3
+    assert np.abs(apart.mean(codes) - latents).mean() < 0.05
+    slopes = apart.slopes(codes)
+    assert slopes[0] == pytest.approx(np.sqrt((slope**2).mean()), rel=0.05) and slopes[1] < 0.05
+    again = ConditionalGaussian.from_arrays(apart.arrays())
+    assert np.array_equal(again.mean(codes), apart.mean(codes))
+
+
 def test_open_conditions_come_from_the_population(seeds: Trials) -> None:
     space = ConditionSpace(condition_table(seeds.table))
     rngs = [np.random.default_rng(i) for i in range(600)]

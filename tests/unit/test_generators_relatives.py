@@ -22,18 +22,25 @@ def test_a_relative_is_one_of_the_nearest_and_of_the_same_category() -> None:
     speed = np.linspace(-2, 2, 40)
     kind = np.tile([0.0, 1.0], 20)
     codes = np.stack([speed, kind, 1 - kind], 1)
-    relatives = Relatives.of(codes, np.arange(40.0)[:, None], numeric=1)
+    relatives = Relatives.of(codes, np.arange(40.0)[:, None], np.ones(1))
     drawn = relatives.draw(np.repeat([[0.0, 1.0, 0.0]], 200, 0), 5, rngs(200))[:, 0].astype(int)
     assert set(drawn) == {15, 17, 19, 21, 23}  # the five of that kind whose speed is nearest to 0
     assert np.array_equal(drawn, relatives.draw(np.repeat([[0.0, 1.0, 0.0]], 200, 0), 5, rngs(200))[:, 0])
-    assert set(Relatives.of(codes[:3], np.ones((3, 2)), 1).draw(codes[:2], 10, rngs(2)).ravel()) == {1.0}  # fewer than asked for
+    assert set(Relatives.of(codes[:3], np.ones((3, 2)), np.ones(1)).draw(codes[:2], 10, rngs(2)).ravel()) == {1.0}  # fewer than asked for
+
+
+def test_what_strides_move_with_tells_who_is_near() -> None:
+    codes = np.array([[0.0, 3.0], [1.0, 0.0]])
+    asked = np.zeros((50, 2))
+    assert set(Relatives.of(codes, np.arange(2.0)[:, None], np.array([1.0, 1.0])).draw(asked, 1, rngs(50)).ravel()) == {1.0}
+    assert set(Relatives.of(codes, np.arange(2.0)[:, None], np.array([4.0, 1.0])).draw(asked, 1, rngs(50)).ravel()) == {0.0}
 
 
 def test_relatives_read_back_are_the_same() -> None:
     values = np.random.default_rng(0).standard_normal((20, 7))
-    first = Relatives.of(values[:, :3], values, 2)
+    first = Relatives.of(values[:, :3], values, np.array([1.0, 3.0]))
     second = Relatives.from_arrays(first.arrays())
-    assert second.numeric == 2 and np.array_equal(first.white, second.white) and np.array_equal(first.codes, second.codes)
+    assert all(np.array_equal(getattr(first, name), getattr(second, name)) for name in ("codes", "white", "weight"))
 
 
 def test_sampling_starts_where_it_is_told() -> None:

@@ -38,7 +38,7 @@ from synthgait.generators.representation import StrideRepresentation, Walker
 from synthgait.trials import Trials
 
 #: Version of the folder that ``save`` writes.
-GENERATOR_FORMAT = "2"
+GENERATOR_FORMAT = "3"
 #: Strides that are always computed together.
 BLOCK = 1024
 #: How often a stride that breaks a limit is drawn before it is kept as implausible; eight of nine pass at once.
@@ -126,7 +126,7 @@ class StrideGenerator(ABC):
         latents, conditions, subjects = training_set(strides, self._representation)
         self._space = ConditionSpace(conditions)
         codes = self._space.encode(conditions)
-        self._prior, white = ConditionalGaussian.fit(latents, codes, self._space.numeric, subjects)
+        self._prior, white = ConditionalGaussian.fit(latents, codes, self._space.numeric, subjects, self._space.crossed)
         self._learn(latents, white, conditions, subjects, **training)
         return self
 

@@ -125,6 +125,11 @@ class ConditionSpace:
         return len(self._names)
 
     @property
+    def crossed(self) -> tuple[int, int]:
+        """Lengths of the codes, at the end, that say which impairment and which side."""
+        return len(self.pathologies), len(AFFECTED_SIDES)
+
+    @property
     def widths(self) -> tuple[int, ...]:
         """Length of each field's code."""
         return (1,) * len(self._names) + (len(SEXES), len(self.pathologies), len(AFFECTED_SIDES))
@@ -291,11 +296,11 @@ def _impose(drawn: pd.DataFrame, wanted: Mapping[str, np.ndarray]) -> pd.DataFra
     return out
 
 
-def distances(asked: np.ndarray, known: np.ndarray, numeric: int, category: float) -> np.ndarray:
-    """(n, N) squared distances of condition codes (n, C) to known ones (N, C), less what does not tell these apart. A
-    category, behind the ``numeric`` numbers, counts ``category`` times as much as a number.
+def distances(asked: np.ndarray, known: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """(n, N) squared distances of condition codes (n, C) to known ones (N, C), each code weighted (C,), less what does not
+    tell the known ones apart.
     """
-    weight = np.where(np.arange(known.shape[1]) < numeric, 1.0, category).astype(known.dtype)
+    weight = weight.astype(known.dtype)
     asked, known = asked.astype(known.dtype) * weight, known * weight
     return (known**2).sum(1) - 2 * asked @ known.T
 

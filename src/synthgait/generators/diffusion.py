@@ -102,7 +102,8 @@ class DiffusionGenerator(StrideGenerator):
     def _learn(self, latents: np.ndarray, white: np.ndarray, conditions: pd.DataFrame, subjects: np.ndarray, **training: Any) -> None:
         run: Run = training.get("run") or Run(TrainingRecipe())
         if self.noise_angle_rad < PURE_NOISE_RAD:
-            self._relatives = Relatives.of(self.space.encode(conditions), white, self.space.numeric)
+            codes = self.space.encode(conditions)
+            self._relatives = Relatives.of(codes, white, self.prior.slopes(codes))
         with torch.random.fork_rng():
             torch.manual_seed(run.seed)
             self.denoiser = StrideDenoiser(white.shape[1], list(self.space.widths), self.width, self.depth)

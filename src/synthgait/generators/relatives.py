@@ -1,7 +1,7 @@
 """What simulated strides have of their own, to draw new ones around.
 
 In: the strides a generator learned from, as white vectors with their condition codes. Out: for every requested
-stride the white vector of one of those whose conditions are nearest.
+stride the white vector of one of those whose conditions are nearest; each number counts by how far strides move with it.
 
 A white vector is what the conditions' mean leaves over (``prior``): a stride's own manner, in the unit of
 its conditions' scatter. Put on the mean of other conditions it is a relative of that stride: the same manner on another
@@ -19,27 +19,33 @@ import torch
 
 from synthgait.generators.conditions import distances
 
-#: A category (sex, pathology, side) that differs counts as much as so many standard deviations of a number.
+#: A category (sex, pathology, side) that differs counts as much as so many standard deviations of an average number.
 _CATEGORY = 3.0
 
 
 @dataclass(frozen=True)
 class Relatives:
-    """White vectors (N, D) of simulated strides and their condition codes (N, C), the first ``numeric`` of them numbers."""
+    """White vectors (N, D) of simulated strides, their condition codes (N, C), and how much each code counts (C,)."""
 
     codes: np.ndarray
     white: np.ndarray
-    numeric: int
+    weight: np.ndarray
 
     @classmethod
-    def of(cls, codes: np.ndarray, white: np.ndarray, numeric: int) -> Relatives:
+    def of(cls, codes: np.ndarray, white: np.ndarray, slopes: np.ndarray) -> Relatives:
+        """Of codes that begin with numbers, with which strides move by ``slopes`` (``ConditionalGaussian.slopes``)."""
+        weight = np.full(codes.shape[1], _CATEGORY)
+        weight[: len(slopes)] = slopes / np.sqrt(np.mean(slopes**2) + 1e-12)
+        return cls._stored(codes, white, weight)
+
+    @classmethod
+    def _stored(cls, *arrays: np.ndarray) -> Relatives:
         """As a file with 16 bits a number holds them, so that a model read back gives the same bytes."""
-        codes, white = (np.asarray(array, np.float16).astype(np.float32) for array in (codes, white))
-        return cls(codes, white, numeric)
+        return cls(*(np.asarray(array, np.float16).astype(np.float32) for array in arrays))
 
     def draw(self, codes: np.ndarray, among: int, rngs: list[np.random.Generator]) -> np.ndarray:
         """(n, D) float32: for each row of codes (n, C) the white vector of one of the ``among`` nearest strides."""
-        distance = distances(codes, self.codes, self.numeric, _CATEGORY)
+        distance = distances(codes, self.codes, self.weight)
         among = min(among, len(self.codes))
         # in the order of their numbers, which does not depend on how a library sorts
         near = np.sort(torch.topk(torch.from_numpy(distance), among, largest=False, sorted=False).indices.numpy(), axis=1)
@@ -47,9 +53,9 @@ class Relatives:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What ``from_arrays`` needs."""
-        return {"codes": self.codes.astype(np.float16), "white": self.white.astype(np.float16), "numeric": np.array([self.numeric])}
+        return {name: getattr(self, name).astype(np.float16) for name in ("codes", "white", "weight")}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Relatives:
         """Read back ``arrays``."""
-        return cls.of(arrays["codes"], arrays["white"], int(arrays["numeric"][0]))
+        return cls._stored(arrays["codes"], arrays["white"], arrays["weight"])

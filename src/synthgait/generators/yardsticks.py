@@ -30,6 +30,10 @@ class GaussianGenerator(StrideGenerator):
         return self.prior.latents(codes, np.stack([rng.standard_normal(self.representation.size) for rng in rngs]))
 
 
+#: A category that differs counts as much as so many standard deviations of a number: before every number.
+_CATEGORY = 100.0
+
+
 class NearestSeedGenerator(StrideGenerator):
     """The dimensionless stride of the seed gait whose conditions are nearest; categories count before numbers."""
 
@@ -44,7 +48,8 @@ class NearestSeedGenerator(StrideGenerator):
         self._codes, self._seeds = as_stored(self.space.encode(conditions)), as_stored(latents)
 
     def _latents(self, codes: np.ndarray, rngs: list[np.random.Generator], guidance_scale: float) -> np.ndarray:
-        return self._seeds[distances(codes, self._codes, self.space.numeric, category=100.0).argmin(1)]
+        weight = np.where(np.arange(codes.shape[1]) < self.space.numeric, 1.0, _CATEGORY)
+        return self._seeds[distances(codes, self._codes, weight).argmin(1)]
 
     def _store(self, folder: Path) -> None:
         arrays = {"seeds": self._seeds.astype(np.float32), "codes": self._codes.astype(np.float32)}

@@ -26,7 +26,7 @@ from synthgait.gait import gait_events, typical_cadence_spm
 from synthgait.generators.base import StrideGenerator
 from synthgait.generators.conditions import COLUMNS, Value, condition_table
 from synthgait.generators.filling import Observation
-from synthgait.generators.plausibility import broken_limits, measure
+from synthgait.generators.plausibility import Balance, broken_limits, measure
 from synthgait.generators.representation import LOADED_BW, StrideRepresentation, Walker
 from synthgait.trials import Trials
 
@@ -117,7 +117,7 @@ def relatives(model: StrideGenerator, source: Trials, **changed: Any) -> Trials:
     own = code.encode(whole)[: len(source)] - model.prior.latents(model.space.encode(before), none)
     signals = code.decode(model.prior.latents(model.space.encode(after), none) + own, Walker.of(after))
     ids = [f"{trial}-relative-{i:06d}" for i, trial in enumerate(source.table["trial_id"])]
-    return _checked(model, source, signals, after, ids, seed=-1, balance=True)  # nothing is drawn
+    return _checked(model, source, signals, after, ids, seed=-1, balance="forces")  # nothing is drawn
 
 
 def fill(model: StrideGenerator, source: Trials, seed: int, *, known: Sequence[str] | None = None, draws: int = 1) -> Trials:
@@ -166,7 +166,7 @@ def fill(model: StrideGenerator, source: Trials, seed: int, *, known: Sequence[s
         latents = model.prior.latents(codes, model.white_given(codes, observed, rngs))
         signals = _put_back(code.decode(latents, Walker.of(repeated.table)), repeated, here, code)
         names = [f"{trial}-filled-{i % draws:06d}" for i, trial in enumerate(repeated.table["trial_id"])]
-        balance = not (pattern & forces).any()
+        balance: Balance | None = None if (pattern & forces).any() else "forces"
         parts.append((rows, _checked(model, repeated, signals, asked, names, seed, balance)))
     order = np.argsort(np.concatenate([rows for rows, _ in parts]), kind="stable")
     return Trials.concatenate([made for _, made in parts]).select(order)
@@ -216,7 +216,13 @@ def _put_back(signals: dict[str, np.ndarray], source: Trials, known: Sequence[st
 
 
 def _checked(
-    model: StrideGenerator, source: Trials, signals: dict[str, np.ndarray], asked: pd.DataFrame, names: list[str], seed: int, balance: bool
+    model: StrideGenerator,
+    source: Trials,
+    signals: dict[str, np.ndarray],
+    asked: pd.DataFrame,
+    names: list[str],
+    seed: int,
+    balance: Balance | None,
 ) -> Trials:
     """Strides made of strides, row by row, with their measures, status and events."""
     table = asked.assign(

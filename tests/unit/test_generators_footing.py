@@ -16,7 +16,8 @@ from synthgait.generators.representation import Walker
 from synthgait.kinematics import body_motion, degree_motion
 from synthgait.trials import Trials
 
-N = 96
+#: Of fewer the worst in twenty are a matter of chance.
+N = 288
 
 
 @pytest.fixture(scope="module")

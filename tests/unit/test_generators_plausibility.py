@@ -13,7 +13,7 @@ from synthgait.conventions import GRAVITY_MPS2
 from synthgait.gait import coordinates_of
 from synthgait.generators.bodies import People
 from synthgait.generators.mechanics import StrideMechanics
-from synthgait.generators.plausibility import Limits, broken_limits, measure
+from synthgait.generators.plausibility import Balance, Limits, broken_limits, measure
 from synthgait.kinematics import Skeleton, body_motion, spectral_derivative
 from synthgait.subjects import draw_subject
 from synthgait.trials import Trials
@@ -81,7 +81,8 @@ def test_newtons_ground_reaction_leaves_no_residual_and_half_of_it_leaves_half(w
     assert halved["residual_force_bw"].between(0.5, 0.6).all() and np.allclose(halved["mean_vertical_bw"], 0.5, atol=1e-3)
 
 
-def test_balancing_repairs_what_was_spoilt_and_says_by_how_much(walkers: Trials) -> None:
+@pytest.mark.parametrize("repair", ["forces", "stride"])
+def test_balancing_repairs_what_was_spoilt_and_says_by_how_much(walkers: Trials, repair: Balance) -> None:
     rng = np.random.default_rng(1)
     good = {group: array.copy() for group, array in walkers.signals.items()}
     phase = 2 * np.pi * np.arange(100)[None, :, None] / 100
@@ -90,7 +91,9 @@ def test_balancing_repairs_what_was_spoilt_and_says_by_how_much(walkers: Trials)
     walkers.signals["ground_reaction"] += (noise * (np.abs(good["ground_reaction"][:, :, [1, 1, 1, 4, 4, 4]]) > 0.2 * weight)).astype(
         np.float32
     )
-    measures = measure(walkers, Limits.around(walkers), balance=True)
+    measures = measure(walkers, Limits.around(walkers), balance=repair)
+    moved = [np.abs(walkers.signals[group] - good[group]).max() for group in ("pelvis", "joint_angles")]
+    assert moved == [0, 0] if repair == "forces" else 0 < max(moved) < 0.02  # these walkers lack 1.3 N m/kg
     assert measures["repaired_force_bw"].min() > 0.02
     assert (measures["residual_force_bw"] < 0.15 * measures["repaired_force_bw"]).all()
     assert (measures["residual_moment_nmkg"] < measures["repaired_moment_nmkg"]).all()

@@ -41,13 +41,14 @@ _LEAST_BW = 0.3
 _SOLE = 0.05
 
 
-def reconcile(strides: StrideMechanics, left: Wrench) -> None:
-    """Take up an imbalance ``left`` of sparse strides, *in place*: first its fast part by ``_MOVING``, then its slow part's
-    force by the feet, shared by their load. Then both centres of pressure move together, at most ``_MAX_SHIFT`` leg lengths,
+def reconcile(strides: StrideMechanics, left: Wrench, *, move: bool) -> None:
+    """Take up an imbalance ``left`` of sparse strides, *in place*: first, with ``move``, its fast part by ``_MOVING``, then its slow
+    part's force by the feet, shared by their load. Then both centres of pressure move together, at most ``_MAX_SHIFT`` leg lengths,
     to take up the moment about the horizontal axes, and neither leaves its foot. What is left about the upward axis is the
     feet's free moment, up to ``_MAX_TWIST`` times their load.
     """
-    left = _move(strides, left)
+    if move:
+        left = _move(strides, left)
     _push(strides, left)
     if "centre_of_pressure" in strides.strides.signals:
         _press(strides)

@@ -331,7 +331,7 @@ class StrideGenerator(ABC):
         signals = self.representation.decode(latents, Walker.of(table))
         table = pd.concat([table, requested_columns(conditions)], axis=1)
         trials = Trials(table, signals, dict(self.representation.channels))
-        return trials, measure(trials, limits, balance=True, people=people)
+        return trials, measure(trials, limits, balance="stride", people=people)
 
     def _table(self, drawn: pd.DataFrame, measures: pd.DataFrame, numbers: np.ndarray, seed: int) -> pd.DataFrame:
         requested = [name for name in drawn.columns if name.startswith("condition_")]

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,9 @@ from synthgait.trials import Trials
 
 #: Load bins (body weights on one foot) of the sole's depth that seed gaits show.
 _LOAD_EDGES_BW = np.array([-np.inf, LOADED_BW, 0.15, 0.4, 0.8, np.inf])
+
+#: What a repair may change.
+Balance = Literal["forces", "stride"]
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,13 @@ class Limits:
 _WIDENED = ("penetration_m", "foot_skate_mps", "residual_force_bw", "residual_moment_nmkg")
 
 
-def measure(strides: Trials, limits: Limits, *, balance: bool = False, people: People | None = None) -> pd.DataFrame:
+def measure(strides: Trials, limits: Limits, *, balance: Balance | None = None, people: People | None = None) -> pd.DataFrame:
     """Measures per stride.
 
     Args:
-        balance: first repair the strides *in place* so that motion and ground reaction are each other's own (``balance.reconcile``);
-            what was repaired is measured, its residual at every second phase. Without, all phases are looked at.
+        balance: first repair the strides *in place* so that motion and ground reaction are each other's own
+            (``balance.reconcile``): "forces" leaves the motion as it is, "stride" moves it a little too. What was repaired is
+            measured, its residual at every second phase. None repairs nothing and looks at all phases.
         people: the walkers' bodies; None makes them from the table.
 
     Returns columns joint_excess_rad, mean_vertical_bw, penetration_m, foot_skate_mps,
@@ -83,12 +88,12 @@ def measure(strides: Trials, limits: Limits, *, balance: bool = False, people: P
     repaired_moment_nmkg (the residuals before the repair), and the realised gait parameters of
     ``gait.spatiotemporal`` (NaN where there is no walking to measure).
     """
-    mechanics = StrideMechanics(strides, people, sparse=balance)
+    mechanics = StrideMechanics(strides, people, sparse=balance is not None)
     repaired = {}
-    if balance:
+    if balance is not None:
         left = mechanics.imbalance()
         repaired["repaired_force_bw"], repaired["repaired_moment_nmkg"] = mechanics.size(left)
-        reconcile(mechanics, left)
+        reconcile(mechanics, left, move=balance == "stride")
     loads = {side: mechanics.load(side) for side in SIDES}
     force, moment = mechanics.size(mechanics.imbalance())
     measures = pd.DataFrame(

@@ -113,7 +113,7 @@ class ConditionalGaussian:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What ``from_arrays`` needs."""
-        whole = {"numeric": np.array([self.numeric]), "crossed": np.array(self.crossed), "met": self.met.astype(np.uint8)}
+        whole = {"numeric": np.array([self.numeric]), "crossed": np.array(self.crossed), "met": self.met.astype(int)}
         return {name: getattr(self, name).astype(np.float32) for name in _REAL} | whole
 
     @classmethod

@@ -58,13 +58,13 @@ def reconcile(strides: StrideMechanics, left: Wrench, *, move: bool) -> None:
 def _move(strides: StrideMechanics, left: Wrench) -> Wrench:
     """Move pelvis and trunk by what is fast of an imbalance; returns what is left of it, to first order."""
     wrench = np.concatenate([left.force, left.moment])
-    asked = np.einsum("nij,jnt->int", np.linalg.inv(_inertia(strides)), wrench)
-    time = strides.stride_time_s[:, None]
+    asked = np.einsum("nij,jnt->int", np.linalg.inv(_inertia(strides)).astype(wrench.dtype), wrench)
+    time = strides.stride_time_s.astype(wrench.dtype)[:, None]
     change, rate = (asked @ _MOVE.T) * time**2, (asked @ _MOVE_RATE.T) * time
     trials = strides.strides
     for name, curve in zip(_MOVING, change, strict=True):
         group = "pelvis" if name in trials.channels["pelvis"] else "joint_angles"
-        trials.signals[group][:, :, trials.channels[group].index(name)] += curve.astype(np.float32)
+        trials.signals[group][:, :, trials.channels[group].index(name)] += curve
     for side, old in strides.soles.items():
         strides.soles[side] = Sole(old.depth_m - change[1], old.position_m + change[:3], old.velocity_mps + rate[:3])
     force, moment = np.split(wrench @ _FAST.T, 2)
@@ -104,7 +104,7 @@ def _push(strides: StrideMechanics, left: Wrench) -> None:
     for side in SIDES:
         share = np.where(held, loads[side] / np.where(held, total, 1.0), 0.0)
         for k, axis in enumerate("xyz"):
-            signals["ground_reaction"][:, :, names.index(f"ground_reaction_{axis}_{side}")] -= (extra[k] * share).astype(np.float32)
+            signals["ground_reaction"][:, :, names.index(f"ground_reaction_{axis}_{side}")] -= extra[k] * share
 
 
 def _press(strides: StrideMechanics) -> None:
@@ -159,12 +159,12 @@ def _band(edges: tuple[int, int], weights: tuple[float, float]) -> np.ndarray:
     """(100, 50): of samples at every second phase, at all phases, the harmonics weighted as between two edges."""
     sparse = fourier_basis(MOTION_HARMONICS, SAMPLES_PER_STRIDE // SPARSE_STEP)
     weight = np.interp(harmonic_of(MOTION_HARMONICS), edges, weights)
-    return (fourier_basis(MOTION_HARMONICS) * weight) @ sparse.T * (SPARSE_STEP / SAMPLES_PER_STRIDE)
+    return ((fourier_basis(MOTION_HARMONICS) * weight) @ sparse.T * (SPARSE_STEP / SAMPLES_PER_STRIDE)).astype(np.float32)
 
 
 #: The slow part to correct in forces, at all phases.
 _CORRECTION = _band(_CORRECTED, (1.0, 0.0))
 #: The fast part: once and twice integrated over phase, at all phases, and as it is, at every second phase.
 _RATES = np.linalg.pinv(derivative_matrix(1, MOTION_HARMONICS)), np.linalg.pinv(derivative_matrix(2, MOTION_HARMONICS))
-_MOVE_RATE, _MOVE = (integral @ _band(_MOVED, (0.0, 1.0)) for integral in _RATES)
+_MOVE_RATE, _MOVE = ((integral @ _band(_MOVED, (0.0, 1.0))).astype(np.float32) for integral in _RATES)
 _FAST = _band(_MOVED, (0.0, 1.0))[::SPARSE_STEP]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -66,17 +67,19 @@ def coordinates(
     stride_length_m: np.ndarray,
     stride_time_s: np.ndarray,
     step: int,
+    precision: type[np.floating[Any]] = np.float64,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Coordinates, their rates and accelerations (n, phases, D) of strides at every ``step``-th of the 100 phases."""
-    place = {name: (group, i) for group in ("pelvis", "joint_angles") for i, name in enumerate(channels[group])}
-    values = np.stack([signals[place[name][0]][:, :, place[name][1]] for name in skeleton.coordinates], 2).astype(float)
+    names = [*channels["pelvis"], *channels["joint_angles"]]
+    order = [names.index(name) for name in skeleton.coordinates]
+    values = np.concatenate([signals["pelvis"], signals["joint_angles"]], 2)[:, :, order].astype(precision)
     forward = skeleton.coordinates.index("pelvis_tx")
     periodic = values.copy()
     periodic[:, :, forward] -= stride_length_m[:, None] * np.arange(SAMPLES_PER_STRIDE) / SAMPLES_PER_STRIDE
     rates, accelerations = (
-        np.einsum("st,ntc->nsc", derivative_matrix(order, MOTION_HARMONICS)[::step], periodic, optimize=True)
-        / stride_time_s[:, None, None] ** order
-        for order in (1, 2)
+        np.matmul(derivative_matrix(degree, MOTION_HARMONICS)[::step].astype(precision), periodic)
+        / stride_time_s.astype(precision)[:, None, None] ** degree
+        for degree in (1, 2)
     )
     rates[:, :, forward] += (stride_length_m / stride_time_s)[:, None]
     return values[:, ::step], rates, accelerations

@@ -292,7 +292,7 @@ def _impose(drawn: pd.DataFrame, wanted: Mapping[str, np.ndarray]) -> pd.DataFra
         out["stride_time_s"] = out["stride_time_s"] / np.sqrt(np.clip(ratio, 0.5, 2.0))
     # among others a small child, varied once more, would weigh less than anybody may
     for name, limits in LIMITS.items():
-        out[name] = wanted[name] if name in wanted else np.clip(out[name], *limits)
+        out[name] = wanted[name] if name in wanted else np.clip(out[name].to_numpy(float), *limits)
     return out
 
 

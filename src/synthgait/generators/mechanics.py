@@ -10,6 +10,7 @@ inverse dynamics finds the same wrench to a thousandth (``opensim_check``).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -71,6 +72,8 @@ class StrideMechanics:
 
     def __init__(self, strides: Trials, people: People | None = None, *, sparse: bool = False) -> None:
         self.strides, self.step = strides, SPARSE_STEP if sparse else 1
+        # micrometres and microradians are enough for thousands of strides a second
+        self.precision: type[np.floating[Any]] = np.float32 if sparse else np.float64
         table = strides.table
         self.stride_time_s = np.asarray(table["stride_time_s"], float)
         self.stride_length_m = np.asarray(table["stride_length_m"], float)
@@ -78,23 +81,24 @@ class StrideMechanics:
         self.people = people or People.of(table)
         self.skeleton = self.people.skeleton
         self.weight_n = self.people.mass_kg * GRAVITY_MPS2
-        self.q, qd, qdd = coordinates(self.skeleton, strides.signals, strides.channels, self.stride_length_m, self.stride_time_s, self.step)
-        moving = body_motion(self.skeleton, self.q, qd, qdd, precision=np.float32)
+        pace = self.stride_length_m, self.stride_time_s
+        self.q, qd, qdd = coordinates(self.skeleton, strides.signals, strides.channels, *pace, self.step, self.precision)
+        moving = body_motion(self.skeleton, self.q, qd, qdd, precision=self.precision)
         self.states = {body: State.of(motion) for body, motion in moving.items()}
-        self.base = np.zeros((3, *self.q.shape[:2]))
+        self.base = np.zeros((3, *self.q.shape[:2]), self.precision)
         self.base[0] = self.stride_length_m[:, None] * np.arange(self.q.shape[1]) / self.q.shape[1]
         self.soles = {side: self._sole(sole(self.skeleton, f"foot_{side}", moving[f"foot_{side}"])) for side in SIDES}
         self.wanted = self._inertial()
 
     def load(self, side: str) -> np.ndarray:
         """(n, 100) vertical force on one foot in body weights."""
-        return self.strides.channel(f"ground_reaction_y_{side}").astype(float) / self.weight_n[:, None]
+        return self.strides.channel(f"ground_reaction_y_{side}") / self.weight_n.astype(self.precision)[:, None]
 
     def force(self, side: str) -> np.ndarray:
         """(3, n, t) force on one foot in N."""
         names = self.strides.channels["ground_reaction"]
         columns = [names.index(f"ground_reaction_{axis}_{side}") for axis in "xyz"]
-        return np.moveaxis(self.strides.signals["ground_reaction"][:, :: self.step, columns], 2, 0).astype(float)
+        return np.moveaxis(self.strides.signals["ground_reaction"][:, :: self.step, columns], 2, 0)
 
     def imbalance(self) -> Wrench:
         """Ground wrench minus what motion wants, about the pelvis."""
@@ -117,14 +121,15 @@ class StrideMechanics:
         # on a slope the floor stays level and gravity leans back (``certify``)
         lean = lean_rad(self.strides)
         gravity = np.stack([-np.sin(lean), -np.cos(lean), np.zeros_like(lean)])[:, :, None] * GRAVITY_MPS2
-        for body, (mass, location) in self.skeleton.masses.items():
+        gravity = gravity.astype(self.precision)
+        for body, numbers in self.skeleton.masses.items():
+            mass, location, inertia = (part.astype(self.precision) for part in (*numbers, self.people.inertia_kgm2[body].T[:, :, None]))
             state = self.states[body]
             arm = np.einsum("ijnt,nj->int", state.rotation, location)
             acceleration = state.acceleration + cross(state.spin_rate, arm) + cross(state.spin, cross(state.spin, arm))
             push = (acceleration - gravity) * mass[:, None]
             # Euler's law in the body's own axes, in which its inertia is constant
             spin, spin_rate = (np.einsum("jint,jnt->int", state.rotation, part) for part in (state.spin, state.spin_rate))
-            inertia = self.people.inertia_kgm2[body].T[:, :, None]
             moment += np.einsum("ijnt,jnt->int", state.rotation, inertia * spin_rate + cross(spin, inertia * spin))
             moment += cross(state.origin + arm - self.base, push)
             force += push
@@ -156,3 +161,4 @@ def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 #: (100, 50): smooth samples at every second phase to all phases.
 _BETWEEN = fourier_basis(24) @ fourier_basis(24, SAMPLES_PER_STRIDE // SPARSE_STEP).T * (SPARSE_STEP / SAMPLES_PER_STRIDE)
+_BETWEEN = _BETWEEN.astype(np.float32)

@@ -138,14 +138,7 @@ class StrideRepresentation:
         weighted = components * weight
         self.analysis = (weighted / (weighted**2).sum(1, keepdims=True)).T * weight[:, None]
         self._slices = _slices(self.channels, self.harmonics)
-        self._synthesis: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        for group, where in self._slices.items():
-            basis = fourier_basis(self.harmonics[group])
-            width = len(self.channels[group])
-            shape = (-1, 2 * self.harmonics[group] + 1, width)
-            maps = np.einsum("tk,dkc->dtc", basis, components[:, where].reshape(shape)).reshape(len(components), -1)
-            offset = np.einsum("tk,dkc->dtc", basis, mean[None, where].reshape(shape)).reshape(-1)
-            self._synthesis[group] = (maps.astype(np.float32), offset.astype(np.float32))
+        self._decoding = components.astype(np.float32), mean.astype(np.float32)
 
     @property
     def size(self) -> int:
@@ -200,18 +193,21 @@ class StrideRepresentation:
 
     def synthesis(self, group: str) -> tuple[np.ndarray, np.ndarray]:
         """The map from latents to a group's dimensionless samples, (D, 100, C), and their mean (100, C)."""
-        maps, offset = self._synthesis[group]
-        shape = (SAMPLES_PER_STRIDE, len(self.channels[group]))
-        return maps.reshape(-1, *shape), offset.reshape(shape)
+        basis, where = fourier_basis(self.harmonics[group]), self._slices[group]
+        shape = (-1, basis.shape[1], len(self.channels[group]))
+        maps, offset = (np.matmul(basis, part.reshape(shape)) for part in (self.components[:, where], self.mean[where]))
+        return maps.astype(np.float32), offset[0].astype(np.float32)
 
     def decode(self, latents: np.ndarray, walker: Walker) -> dict[str, np.ndarray]:
         """Signals by group (n, 100, C) float32 of latents (n, D) walked by n walkers. Progression starts at
         pelvis_tx = 0, pelvis_tz has mean 0.
         """
-        latents32 = np.ascontiguousarray(latents, np.float32)
+        components, mean = self._decoding
+        features = np.ascontiguousarray(latents, np.float32) @ components + mean
         signals = {}
-        for group, (maps, offset) in self._synthesis.items():
-            signals[group] = (latents32 @ maps + offset).reshape(len(latents32), SAMPLES_PER_STRIDE, len(self.channels[group]))
+        for group, where in self._slices.items():
+            basis = fourier_basis(self.harmonics[group]).astype(np.float32)
+            signals[group] = np.matmul(basis, features[:, where].reshape(len(features), basis.shape[1], -1))
         _to_si(signals, self.channels, walker)
         return signals
 

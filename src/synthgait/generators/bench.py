@@ -118,7 +118,9 @@ def _baseline_seconds(generator: StrideGenerator, n: int, path: Path) -> float:
 
 
 class _PeakMemory:
-    """Largest memory of this process and its children together (pages they share count once), five samples a second."""
+    """Largest memory of this process and its children together (pages they share count once), every other second: while the
+    kernel adds it up, the process waits.
+    """
 
     peak_mib = 0.0
 
@@ -133,7 +135,7 @@ class _PeakMemory:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.2):
+        while not self._stop.wait(2.0):
             self.peak_mib = max(self.peak_mib, _resident_mib(os.getpid()))
 
 

@@ -6,7 +6,7 @@ requested and what was realised in separate columns.
 A stride depends on nothing but the model, the request, the seed and its own number: every stride has
 its own random stream and strides are always computed in the same blocks of ``BLOCK``, whatever part
 of them is asked for, so that shards, resumed runs and other machines' worker counts give the same
-numbers. The ground reaction is balanced with the motion, by how much is kept (``repaired_*``). A
+numbers. Motion and ground reaction are made to agree (``balance``); how far off they were is kept (``repaired_*``). A
 stride that breaks a plausibility limit is drawn again a few times; one that still does is
 kept, marked ``implausible`` with the reason, never hidden.
 """

@@ -41,42 +41,42 @@ _LEAST_BW = 0.3
 _SOLE = 0.05
 
 
-def reconcile(strides: StrideMechanics, left: Wrench, *, move: bool) -> None:
-    """Take up an imbalance ``left`` of sparse strides, *in place*: first, with ``move``, its fast part by ``_MOVING``, then its slow
-    part's force by the feet, shared by their load. Then both centres of pressure move together, at most ``_MAX_SHIFT`` leg lengths,
-    to take up the moment about the horizontal axes, and neither leaves its foot. What is left about the upward axis is the
-    feet's free moment, up to ``_MAX_TWIST`` times their load.
+def reconcile(mechanics: StrideMechanics, left: Wrench, *, move: bool) -> None:
+    """Take up an imbalance ``left`` of strides looked at sparsely, *in place*: first, with ``move``, its fast part by
+    ``_MOVING``, then its slow part's force by the feet, shared by their load. Then both centres of pressure move together, at
+    most ``_MAX_SHIFT`` leg lengths, to take up the moment about the horizontal axes, and neither leaves its foot. What is left
+    about the upward axis is the feet's free moment, up to ``_MAX_TWIST`` times their load.
     """
     if move:
-        left = _move(strides, left)
-    _push(strides, left)
-    if "centre_of_pressure" in strides.strides.signals:
-        _press(strides)
-        _twist(strides)
+        left = _move(mechanics, left)
+    _push(mechanics, left)
+    if "centre_of_pressure" in mechanics.strides.signals:
+        _press(mechanics)
+        _twist(mechanics)
 
 
-def _move(strides: StrideMechanics, left: Wrench) -> Wrench:
+def _move(mechanics: StrideMechanics, left: Wrench) -> Wrench:
     """Move pelvis and trunk by what is fast of an imbalance; returns what is left of it, to first order."""
     wrench = np.concatenate([left.force, left.moment])
-    asked = np.einsum("nij,jnt->int", np.linalg.inv(_inertia(strides)).astype(wrench.dtype), wrench)
-    time = strides.stride_time_s.astype(wrench.dtype)[:, None]
+    asked = np.einsum("nij,jnt->int", np.linalg.inv(_inertia(mechanics)).astype(wrench.dtype), wrench)
+    time = mechanics.stride_time_s.astype(wrench.dtype)[:, None]
     change, rate = (asked @ _MOVE.T) * time**2, (asked @ _MOVE_RATE.T) * time
-    trials = strides.strides
+    trials = mechanics.strides
     for name, curve in zip(_MOVING, change, strict=True):
         group = "pelvis" if name in trials.channels["pelvis"] else "joint_angles"
         trials.signals[group][:, :, trials.channels[group].index(name)] += curve
-    for side, old in strides.soles.items():
-        strides.soles[side] = Sole(old.depth_m - change[1], old.position_m + change[:3], old.velocity_mps + rate[:3])
+    for side, old in mechanics.soles.items():
+        mechanics.soles[side] = Sole(old.depth_m - change[1], old.position_m + change[:3], old.velocity_mps + rate[:3])
     force, moment = np.split(wrench @ _FAST.T, 2)
-    about_base = moment + cross(strides.states["pelvis"].origin - strides.base, force)
-    strides.wanted = Wrench(strides.wanted.force + force, strides.wanted.moment + about_base)
+    about_base = moment + cross(mechanics.states["pelvis"].origin - mechanics.base, force)
+    mechanics.wanted = Wrench(mechanics.wanted.force + force, mechanics.wanted.moment + about_base)
     return Wrench(left.force - force, left.moment - moment)
 
 
-def _inertia(strides: StrideMechanics) -> np.ndarray:
+def _inertia(mechanics: StrideMechanics) -> np.ndarray:
     """(n, 6, 6) force and moment about the pelvis per acceleration of ``_MOVING``, in each stride's mean posture."""
-    skeleton, people = strides.skeleton, strides.people
-    posture = strides.q.mean(1, keepdims=True)
+    skeleton, people = mechanics.skeleton, mechanics.people
+    posture = mechanics.q.mean(1, keepdims=True)
     bodies, axes = degree_motion(skeleton, posture, np.zeros_like(posture), list(skeleton.masses))
     columns = np.zeros((len(_MOVING), 6, len(posture)))
     for body, (mass, location) in skeleton.masses.items():
@@ -95,9 +95,9 @@ def _inertia(strides: StrideMechanics) -> np.ndarray:
     return np.moveaxis(columns, (0, 1, 2), (2, 1, 0))
 
 
-def _push(strides: StrideMechanics, left: Wrench) -> None:
-    signals, names = strides.strides.signals, strides.strides.channels["ground_reaction"]
-    loads = {side: strides.load(side) for side in SIDES}
+def _push(mechanics: StrideMechanics, left: Wrench) -> None:
+    signals, names = mechanics.strides.signals, mechanics.strides.channels["ground_reaction"]
+    loads = {side: mechanics.load(side) for side in SIDES}
     total = loads["r"] + loads["l"]
     held = total > _LEAST_BW
     extra = left.force @ _CORRECTION.T
@@ -107,51 +107,51 @@ def _push(strides: StrideMechanics, left: Wrench) -> None:
             signals["ground_reaction"][:, :, names.index(f"ground_reaction_{axis}_{side}")] -= extra[k] * share
 
 
-def _press(strides: StrideMechanics) -> None:
+def _press(mechanics: StrideMechanics) -> None:
     """Move the centres of pressure. That of a foot that carries little is where its contact spheres touch
     (``bodies.sole``), because a drawn moment over next to no force says nothing.
     """
     points = {}
-    for number, name in enumerate(strides.strides.channels["centre_of_pressure"]):
-        points[name] = strides.strides.signals["centre_of_pressure"][:, :, number]
-    firm = {side: np.clip(strides.load(side) / _FIRM_BW, 0.0, 1.0) for side in SIDES}
+    for number, name in enumerate(mechanics.strides.channels["centre_of_pressure"]):
+        points[name] = mechanics.strides.signals["centre_of_pressure"][:, :, number]
+    firm = {side: np.clip(mechanics.load(side) / _FIRM_BW, 0.0, 1.0) for side in SIDES}
     for side in SIDES:
         for axis, letter in ((0, "x"), (2, "z")):
-            point, touching = points[f"centre_of_pressure_{letter}_{side}"], strides.soles[side].position_m[axis]
+            point, touching = points[f"centre_of_pressure_{letter}_{side}"], mechanics.soles[side].position_m[axis]
             point[:] = touching + firm[side] * (point - touching)
-    left, load = strides.imbalance(), _total_load(strides)
-    limit = _MAX_SHIFT * strides.leg_length_m[:, None]
+    left, load = mechanics.imbalance(), _total_load(mechanics)
+    limit = _MAX_SHIFT * mechanics.leg_length_m[:, None]
     for axis, letter, turning in ((0, "x", -left.moment[2]), (2, "z", left.moment[0])):
         shift = np.clip((turning / load) @ _CORRECTION.T, -limit, limit)
         for side in SIDES:
             point = points[f"centre_of_pressure_{letter}_{side}"]
-            point[:] = np.clip(point + firm[side] * shift, *_reach(strides, side, axis))
+            point[:] = np.clip(point + firm[side] * shift, *_reach(mechanics, side, axis))
 
 
-def _twist(strides: StrideMechanics) -> None:
-    limit = _MAX_TWIST * strides.leg_length_m[:, None]
-    per_load = np.clip((-strides.imbalance().moment[1] / _total_load(strides)) @ _CORRECTION.T, -limit, limit)
-    newton = [np.maximum(strides.load(side), 0.0) * strides.weight_n[:, None] for side in SIDES]
-    strides.strides.signals["free_moment"] = np.stack([per_load * load for load in newton], 2).astype(np.float32)
-    strides.strides.channels["free_moment"] = FREE_MOMENT
+def _twist(mechanics: StrideMechanics) -> None:
+    limit = _MAX_TWIST * mechanics.leg_length_m[:, None]
+    per_load = np.clip((-mechanics.imbalance().moment[1] / _total_load(mechanics)) @ _CORRECTION.T, -limit, limit)
+    newton = [np.maximum(mechanics.load(side), 0.0) * mechanics.weight_n[:, None] for side in SIDES]
+    mechanics.strides.signals["free_moment"] = np.stack([per_load * load for load in newton], 2).astype(np.float32)
+    mechanics.strides.channels["free_moment"] = FREE_MOMENT
 
 
-def _total_load(strides: StrideMechanics) -> np.ndarray:
+def _total_load(mechanics: StrideMechanics) -> np.ndarray:
     """(n, t) in N, at least ``_LEAST_BW``."""
-    return np.maximum(strides.force("r")[1] + strides.force("l")[1], _LEAST_BW * strides.weight_n[:, None])
+    return np.maximum(mechanics.force("r")[1] + mechanics.force("l")[1], _LEAST_BW * mechanics.weight_n[:, None])
 
 
-def _reach(strides: StrideMechanics, side: str, axis: int) -> tuple[np.ndarray, np.ndarray]:
+def _reach(mechanics: StrideMechanics, side: str, axis: int) -> tuple[np.ndarray, np.ndarray]:
     """(n, 100) least and largest coordinate under the foot: between heel and toe, and ``_SOLE`` leg lengths around."""
-    gain = strides.stride_length_m[:, None] if axis == 0 else np.zeros((1, 1))
+    gain = mechanics.stride_length_m[:, None] if axis == 0 else np.zeros((1, 1))
     ends = []
     for name in ("heel", "toe"):
-        body, location = strides.skeleton.landmarks[f"{name}_{side}"]
-        state = strides.states[body]
+        body, location = mechanics.skeleton.landmarks[f"{name}_{side}"]
+        state = mechanics.states[body]
         sparse = state.origin[axis] + np.einsum("jnt,nj->nt", state.rotation[axis], location)
         after = np.concatenate([sparse[:, 1:], sparse[:, :1] + gain], 1)
         ends.append(np.stack([sparse, 0.5 * (sparse + after)], 2).reshape(len(sparse), -1))
-    margin = _SOLE * strides.leg_length_m[:, None]
+    margin = _SOLE * mechanics.leg_length_m[:, None]
     return np.minimum(*ends) - margin, np.maximum(*ends) + margin
 
 

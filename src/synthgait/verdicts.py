@@ -20,6 +20,8 @@ from synthgait.estimators import GaitEstimator
 from synthgait.trials import Trials
 
 QUESTIONS = ("recordings", "simulations", "generator", "coverage")
+#: So many strides of every generator are searched for duplicates.
+_DUPLICATES_AMONG = 100_000
 BENCHES = ("simulate", "mesh", "generate", "estimate")
 
 
@@ -38,7 +40,7 @@ def of(
         from synthgait.generators.quality import evaluate
         from synthgait.validate.generator import table_text
 
-        rows, synthetic, held_out = evaluate(datasets.load(data))
+        rows, synthetic, held_out = evaluate(datasets.load(data), duplicates_among=_DUPLICATES_AMONG)
         if pictures is not None:
             from synthgait.report.generated import write_figures
 

@@ -101,11 +101,14 @@ def test_the_bundled_recipe_stays_small(seeds: Trials) -> None:
 def test_quality_tells_copies_from_new_strides(seeds: Trials, tmp_path: Path) -> None:
     recipes = {name: f"generators/{name}.yaml" for name in ("gaussian", "nearest_seed")}
     root = Path(__file__).parents[2]
-    rows, synthetic, held_out = evaluate(seeds, {k: root / v for k, v in recipes.items()}, held_out_fraction=0.3, progress=False)
+    rows, synthetic, held_out = evaluate(
+        seeds, {k: root / v for k, v in recipes.items()}, held_out_fraction=0.3, duplicates_among=1500, progress=False
+    )
     assert set(rows) == {"seed", "gaussian", "nearest_seed"} and set(rows["gaussian"]) == set(judge.KEYS)
     # over splits, copies on other bodies lie at 0.57 to 0.73 and new strides from 1.04 on
     assert rows["nearest_seed"]["nearest_training_ratio"] < 0.85 < rows["gaussian"]["nearest_training_ratio"]
-    assert rows["gaussian"]["duplicates"] == 0 and rows["gaussian"]["speed_error_median_mps"] < 0.02
+    assert rows["gaussian"]["duplicates"] == 0 < 100 < rows["nearest_seed"]["duplicates"]
+    assert rows["gaussian"]["speed_error_median_mps"] < 0.02
     assert "c2st_accuracy" in judge.table_text(rows) and len(synthetic["gaussian"]) > 20
     wanted = {"c2st_accuracy", "precision", "recall", "speed_error_median_mps", "step_length_error_median_m", "tstr_ratio", "duplicates"}
     wanted |= {"residual_force_p95_bw", "residual_moment_p95_nmkg", "foot_skate_p99_mps", "penetration_p99_m"}

@@ -9,8 +9,8 @@ it gets wrong, and so that what conditions all but fix stays as they say.
 Healthy people at a common speed walk much alike, severely impaired ones each in their own way: the length of what
 the mean leaves over differs four times between strides, and the conditions tell three quarters of that
 (on the bundled seed). Without it a network spends what it can learn on the size of the deviation. That severity, speed
-and size do something else to each impaired side takes another 10 to 30 % off what the mean leaves of the ten largest
-components.
+and size do something else to each impaired side takes another tenth off what the mean leaves of the ten largest
+components (up to 29 %).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ConditionalGaussian:
         weight: (Q, D). root: (D, D), symmetric square root of the residual covariance at scale 1.
         numeric: how many of the codes, at the front, are numbers (they enter with squares and products).
         crossed: lengths of the two last categories' codes; each pair of them has a mean and slopes over the numbers of its own.
-        met: (Q - what is not crossed,), which of those columns are of pairs that were learned from.
+        met: which of the pairs' columns are of pairs that were learned from.
         ridge: (D,) the penalty that cross-validation over subjects chose for each latent.
         spread: log scale = design(codes) @ spread, in what is not crossed. spread_range: (2,), the least and largest log scale of
             the strides learned from: no condition asks for more.

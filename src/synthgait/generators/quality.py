@@ -63,7 +63,7 @@ def evaluate(
         synthetic[name] = part_with_measures(under_conditions(model, held_out, strides_per_condition, seed), limits)
         teachers[name] = under_conditions(model, training, _TEACHING, seed + 2).certified()
         if duplicates_among:
-            extra[name] = judge.duplicates(model.sample(duplicates_among, seed=seed + 1, attempts=1))
+            extra[name] = judge.duplicates(model.sample_blocks(0, duplicates_among, seed=seed + 1, attempts=1))
     rows = judge.compare(training, held_out, synthetic, teachers, seed)
     for name, strides in ({"seed": training} | synthetic).items():
         rows[name] |= _opensim(strides.certified())

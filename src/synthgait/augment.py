@@ -111,11 +111,10 @@ def relatives(model: StrideGenerator, source: Trials, **changed: Any) -> Trials:
     before = condition_table(source.table)
     after = before.assign(**changed)
     model.space.check_request({name: tuple(sorted(set(after[name]))) for name in ("sex", "pathology", "affected_side")})
-    none = np.zeros((len(source), code.size))
     # the code is made for datasets and refuses fewer than four strides
     whole = source.select(np.resize(np.arange(len(source)), max(len(source), 4)))
-    own = code.encode(whole)[: len(source)] - model.prior.latents(model.space.encode(before), none)
-    signals = code.decode(model.prior.latents(model.space.encode(after), none) + own, Walker.of(after))
+    own = code.encode(whole)[: len(source)] - model.prior.mean(model.space.encode(before))
+    signals = code.decode(model.prior.mean(model.space.encode(after)) + own, Walker.of(after))
     ids = [f"{trial}-relative-{i:06d}" for i, trial in enumerate(source.table["trial_id"])]
     return _checked(model, source, signals, after, ids, seed=-1, balance="forces")  # nothing is drawn
 

@@ -56,12 +56,12 @@ class BodyMotion:
         if self.angular_velocity_radps is None or self.velocity_mps is None:
             return PointMotion(_last(position))
         spin = _first(self.angular_velocity_radps)
-        sweep = _cross(spin, arm)
+        sweep = cross(spin, arm)
         velocity = _first(self.velocity_mps) + sweep
         if self.angular_acceleration_radps2 is None or self.acceleration_mps2 is None:
             return PointMotion(_last(position), _last(velocity))
         turn = _first(self.angular_acceleration_radps2)
-        acceleration = _first(self.acceleration_mps2) + _cross(turn, arm) + _cross(spin, sweep)
+        acceleration = _first(self.acceleration_mps2) + cross(turn, arm) + cross(spin, sweep)
         return PointMotion(_last(position), _last(velocity), _last(acceleration))
 
 
@@ -267,7 +267,7 @@ class DegreeMotion:
         if not self.turns:
             return self.axis, self.axis_rate_per_s
         arm, sweep = position_m - self.place_m, velocity_mps - self.place_velocity_mps
-        return _cross(self.axis, arm), _cross(self.axis_rate_per_s, arm) + _cross(self.axis, sweep)
+        return cross(self.axis, arm), cross(self.axis_rate_per_s, arm) + cross(self.axis, sweep)
 
 
 def degree_motion(
@@ -360,29 +360,29 @@ def _across(
             turns = degree.kind == "rotation"
             along = _times_axis(rotation if turns else frame, degree.axis)
             carrier = angular[0] if turns else parent.angular[0]
-            axes[degree.coordinate] = DegreeMotion(along, _cross(carrier, along), linear[0], linear[1], turns)
+            axes[degree.coordinate] = DegreeMotion(along, cross(carrier, along), linear[0], linear[1], turns)
         if degree.kind == "translation":
             axis = _times_axis(frame, degree.axis)
             reach = axis * q
             linear[0] = linear[0] + reach
             if order >= 1:
                 slide = axis * rates[0]
-                sweep = _cross(parent.angular[0], reach)
+                sweep = cross(parent.angular[0], reach)
                 linear[1] = linear[1] + slide + sweep
             if order >= 2:
                 linear[2] = (
                     linear[2]
                     + axis * rates[1]
-                    + 2 * _cross(parent.angular[0], slide)
-                    + _cross(parent.angular[1], reach)
-                    + _cross(parent.angular[0], sweep)
+                    + 2 * cross(parent.angular[0], slide)
+                    + cross(parent.angular[1], reach)
+                    + cross(parent.angular[0], sweep)
                 )
         elif degree.kind == "rotation":
             if order >= 1:
                 axis = _times_axis(rotation, degree.axis)
                 spin = axis * rates[0]
                 if order >= 2:
-                    angular[1] = angular[1] + axis * rates[1] + _cross(angular[0], spin)
+                    angular[1] = angular[1] + axis * rates[1] + cross(angular[0], spin)
                 angular[0] = angular[0] + spin
             rotation = _turned(rotation, degree.axis, q)
         else:
@@ -405,10 +405,10 @@ def _carried(rotation: Array, linear: list[Array], angular: list[Array], offset_
     arm = sum(rotation[:, k] * local[k] for k in range(3))
     moved = [linear[0] + arm]
     if len(linear) > 1:
-        sweep = _cross(angular[0], arm)
+        sweep = cross(angular[0], arm)
         moved.append(linear[1] + sweep)
     if len(linear) > 2:
-        moved.append(linear[2] + _cross(angular[1], arm) + _cross(angular[0], sweep))
+        moved.append(linear[2] + cross(angular[1], arm) + cross(angular[0], sweep))
     return moved
 
 
@@ -449,7 +449,8 @@ def _times_axis(rotation: Array, axis: Sequence[float]) -> Array:
     return sum(rotation[:, k] * unit[k] for k in used)
 
 
-def _cross(a: Array, b: Array) -> Array:
+def cross(a: Array, b: Array) -> Array:
+    """Vector product of component-first arrays (3, ...) that broadcast."""
     return np.stack(np.broadcast_arrays(a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]))
 
 

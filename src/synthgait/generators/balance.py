@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from synthgait.conventions import FREE_MOMENT, SAMPLES_PER_STRIDE, SIDES
+from synthgait.conventions import FREE_MOMENT, SIDES
 from synthgait.generators.bodies import Sole
-from synthgait.generators.mechanics import SPARSE_STEP, StrideMechanics, Wrench, cross
-from synthgait.generators.representation import MOTION_HARMONICS, derivative_matrix, fourier_basis, harmonic_of
-from synthgait.kinematics import degree_motion
+from synthgait.generators.mechanics import SPARSE_STEP, StrideMechanics, Wrench, every_phase
+from synthgait.generators.representation import MOTION_HARMONICS, derivative_matrix, harmonic_of
+from synthgait.kinematics import cross, degree_motion
 
 #: Harmonics of the stride up to which an imbalance is none of the motion's, and from which it is all the motion's.
 _MOVED = (4, 8)
@@ -67,7 +67,7 @@ def _move(mechanics: StrideMechanics, left: Wrench) -> Wrench:
         trials.signals[group][:, :, trials.channels[group].index(name)] += curve
     for side, old in mechanics.soles.items():
         mechanics.soles[side] = Sole(old.depth_m - change[1], old.position_m + change[:3], old.velocity_mps + rate[:3])
-    force, moment = np.split(wrench @ _FAST.T, 2)
+    force, moment = np.split(wrench @ _FAST[::SPARSE_STEP].T, 2)
     about_base = moment + cross(mechanics.states["pelvis"].origin - mechanics.base, force)
     mechanics.wanted = Wrench(mechanics.wanted.force + force, mechanics.wanted.moment + about_base)
     return Wrench(left.force - force, left.moment - moment)
@@ -155,16 +155,8 @@ def _reach(mechanics: StrideMechanics, side: str, axis: int) -> tuple[np.ndarray
     return np.minimum(*ends) - margin, np.maximum(*ends) + margin
 
 
-def _band(edges: tuple[int, int], weights: tuple[float, float]) -> np.ndarray:
-    """(100, 50): of samples at every second phase, at all phases, the harmonics weighted as between two edges."""
-    sparse = fourier_basis(MOTION_HARMONICS, SAMPLES_PER_STRIDE // SPARSE_STEP)
-    weight = np.interp(harmonic_of(MOTION_HARMONICS), edges, weights)
-    return ((fourier_basis(MOTION_HARMONICS) * weight) @ sparse.T * (SPARSE_STEP / SAMPLES_PER_STRIDE)).astype(np.float32)
-
-
 #: The slow part to correct in forces, at all phases.
-_CORRECTION = _band(_CORRECTED, (1.0, 0.0))
-#: The fast part: once and twice integrated over phase, at all phases, and as it is, at every second phase.
-_RATES = np.linalg.pinv(derivative_matrix(1, MOTION_HARMONICS)), np.linalg.pinv(derivative_matrix(2, MOTION_HARMONICS))
-_MOVE_RATE, _MOVE = ((integral @ _band(_MOVED, (0.0, 1.0))).astype(np.float32) for integral in _RATES)
-_FAST = _band(_MOVED, (0.0, 1.0))[::SPARSE_STEP]
+_CORRECTION = every_phase(MOTION_HARMONICS, np.interp(harmonic_of(MOTION_HARMONICS), _CORRECTED, (1.0, 0.0)))
+_FAST = every_phase(MOTION_HARMONICS, np.interp(harmonic_of(MOTION_HARMONICS), _MOVED, (0.0, 1.0)))
+#: The fast part once and twice integrated over phase, at all phases.
+_MOVE_RATE, _MOVE = ((np.linalg.pinv(derivative_matrix(order, MOTION_HARMONICS)) @ _FAST).astype(np.float32) for order in (1, 2))

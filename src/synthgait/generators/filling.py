@@ -53,7 +53,7 @@ class Observation:
         whole = strides.select(np.resize(np.arange(len(strides)), max(len(strides), 4)))
         features = stride_features(whole, code.channels, code.harmonics)[: len(strides), columns]
         scale = 1.0 / (CAUTION * left_out)
-        expected = code.mean[columns] + model.prior.latents(codes, np.zeros((len(codes), code.size))) @ code.components[:, columns]
+        expected = code.mean[columns] + model.prior.mean(codes) @ code.components[:, columns]
         matrix = model.prior.root @ code.components[:, columns] * scale
         values, basis = np.linalg.eigh(matrix @ matrix.T)
         spread = model.prior.scale(codes)[:, None]

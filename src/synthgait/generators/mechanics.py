@@ -18,7 +18,7 @@ from synthgait.conventions import GRAVITY_MPS2, SAMPLES_PER_STRIDE, SIDES
 from synthgait.gait import lean_rad
 from synthgait.generators.bodies import People, Sole, coordinates, sole
 from synthgait.generators.representation import fourier_basis
-from synthgait.kinematics import BodyMotion, body_motion
+from synthgait.kinematics import BodyMotion, body_motion, cross
 from synthgait.trials import Trials
 
 #: With ``sparse``, every so many phases are looked at: half of the cost, and 24 harmonics still fit.
@@ -154,11 +154,12 @@ class StrideMechanics:
         return point
 
 
-def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Vector product of arrays (3, ...)."""
-    return np.stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
+def every_phase(harmonics: int, weight: np.ndarray | float = 1.0) -> np.ndarray:
+    """(100, 50) float32: samples at every ``SPARSE_STEP``-th phase to all phases, by their harmonics up to some, each
+    weighted (2 * harmonics + 1,).
+    """
+    sparse = fourier_basis(harmonics, SAMPLES_PER_STRIDE // SPARSE_STEP)
+    return ((fourier_basis(harmonics) * weight) @ sparse.T * (SPARSE_STEP / SAMPLES_PER_STRIDE)).astype(np.float32)
 
 
-#: (100, 50): smooth samples at every second phase to all phases.
-_BETWEEN = fourier_basis(24) @ fourier_basis(24, SAMPLES_PER_STRIDE // SPARSE_STEP).T * (SPARSE_STEP / SAMPLES_PER_STRIDE)
-_BETWEEN = _BETWEEN.astype(np.float32)
+_BETWEEN = every_phase(24)

@@ -13,7 +13,7 @@ group of the generator.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,17 @@ import torch
 from synthgait.conventions import CONDITION_PREFIX, FREE_MOMENT, SAMPLES_PER_STRIDE
 from synthgait.errors import InputError
 from synthgait.gait import gait_events, typical_cadence_spm
-from synthgait.generators.base import StrideGenerator
-from synthgait.generators.conditions import COLUMNS, Value, condition_table
+from synthgait.generators.base import BLOCK, StrideGenerator
+from synthgait.generators.bodies import People
+from synthgait.generators.conditions import CATEGORICAL, COLUMNS, Value, condition_table
 from synthgait.generators.filling import Observation
+from synthgait.generators.footing import Footing
 from synthgait.generators.plausibility import Balance, broken_limits, measure
 from synthgait.generators.representation import LOADED_BW, StrideRepresentation, Walker
 from synthgait.trials import Trials
+
+#: How firmly soles that slide are held, one after the other.
+_FIRMNESS = (1.0, 2.0)
 
 
 def strides(model: StrideGenerator, n: int, seed: int, **conditions: Value) -> Trials:
@@ -39,6 +44,8 @@ def strides(model: StrideGenerator, n: int, seed: int, **conditions: Value) -> T
 
     Raises InputError: a condition that the model cannot meet, or fewer than one stride in twenty is plausible.
     """
+    if n < 1:
+        raise InputError(f"{n} strides were asked for; ask for at least 1")
     kept: list[Trials] = []
     count, first = 0, 0
     while count < n:
@@ -60,6 +67,8 @@ def at_speeds(model: StrideGenerator, source: Trials, walking_speed_mps: Sequenc
 
     Raises InputError as ``relatives``.
     """
+    if not len(walking_speed_mps):
+        raise InputError("no walking speed is given; give at least one in m/s")
     repeated = source.select(np.repeat(np.arange(len(source)), len(walking_speed_mps)))
     speeds = np.tile(np.asarray(walking_speed_mps, float), len(source))
     if not np.all(speeds > 0):
@@ -101,22 +110,80 @@ def relatives(model: StrideGenerator, source: Trials, **changed: Any) -> Trials:
 
     Raises InputError: a column that is no condition, or strides that the model cannot read.
     """
-    unknown = sorted(set(changed) - set(COLUMNS))
-    if unknown:
-        raise InputError(f"{unknown[0]!r} is no condition of a stride; change any of {', '.join(COLUMNS)}")
     code = model.representation
     for group, names in code.channels.items():
         if source.channels.get(group) != names or source.signals[group].shape[1] != SAMPLES_PER_STRIDE:
             raise InputError(f"the strides lack signal group {group!r} with the model's channels at {SAMPLES_PER_STRIDE} phases")
     before = condition_table(source.table)
-    after = before.assign(**changed)
-    model.space.check_request({name: tuple(sorted(set(after[name]))) for name in ("sex", "pathology", "affected_side")})
+    after = _with(model, before, changed)
     # the code is made for datasets and refuses fewer than four strides
     whole = source.select(np.resize(np.arange(len(source)), max(len(source), 4)))
     own = code.encode(whole)[: len(source)] - model.prior.mean(model.space.encode(before))
-    signals = code.decode(model.prior.mean(model.space.encode(after)) + own, Walker.of(after))
-    ids = [f"{trial}-relative-{i:06d}" for i, trial in enumerate(source.table["trial_id"])]
+    codes = model.space.encode(after)
+    signals = code.decode(_standing(model, model.prior.mean(codes) + own, codes, after), Walker.of(after))
+    ids = [f"{trial}-relative-{i:06d}" for i, trial in enumerate(_names(source, "trial_id"))]
     return _checked(model, source, signals, after, ids, seed=-1, balance="forces")  # nothing is drawn
+
+
+def _with(model: StrideGenerator, before: pd.DataFrame, changed: Mapping[str, Any]) -> pd.DataFrame:
+    """Conditions with some columns changed to one value or N. Raises InputError where a model cannot meet them."""
+    unknown = sorted(set(changed) - set(COLUMNS))
+    if unknown:
+        raise InputError(f"{unknown[0]!r} is no condition of a stride; change any of {', '.join(COLUMNS)}")
+    after = before.copy()
+    for name, value in changed.items():
+        try:
+            after[name] = np.asarray(value, str if name in CATEGORICAL else float)
+        except ValueError:
+            raise InputError(f"{name} is {value!r}; give one value, or one for each of the {len(before)} strides") from None
+    for name in set(COLUMNS) - set(CATEGORICAL):
+        if not np.isfinite(after[name]).all():
+            raise InputError(f"{name} is not known of every stride; fill the column in")
+    model.space.check_request({name: tuple(sorted(set(after[name]))) for name in CATEGORICAL})
+    for name in changed:
+        if name not in CATEGORICAL:
+            model.space.check_request({name: (float(after[name].min()), float(after[name].max()))})
+    return after
+
+
+def _names(source: Trials, column: str) -> list[str]:
+    """Identities of strides, numbers where the table has none."""
+    return [str(name) for name in source.table[column]] if column in source.table else [f"{i:06d}" for i in range(len(source))]
+
+
+def _standing(model: StrideGenerator, latents: np.ndarray, codes: np.ndarray, conditions: pd.DataFrame) -> np.ndarray:
+    """Latents (N, D) under conditions, moved where loaded soles would slide, more firmly where that is not enough."""
+    table = conditions.assign(stride_length_m=conditions["walking_speed_mps"] * conditions["stride_time_s"]).reset_index(drop=True)
+    people, out = People.of(table), latents.copy()
+    for firmness in _FIRMNESS if model.holds_feet else ():
+        strides = Trials(table, model.representation.decode(out, Walker.of(table)), dict(model.representation.channels))
+        slides = np.flatnonzero(measure(strides, model.limits, people=people)["foot_skate_mps"] > model.limits.foot_skate_mps)
+        if not len(slides):
+            break
+        some = table.iloc[slides]
+        out[slides] = model.held(latents[slides], codes[slides], some, People.of(some), firmness)
+    return out
+
+
+def _held_around(
+    model: StrideGenerator,
+    latents: np.ndarray,
+    codes: np.ndarray,
+    conditions: pd.DataFrame,
+    observed: Observation,
+    source: Trials,
+    known: Sequence[str],
+) -> np.ndarray:
+    """Latents (N, D) moved, as far as what is known leaves them free, until soles hold under the coordinates that are given."""
+    code = model.representation
+    fixed = [name for group in ("pelvis", "joint_angles") for name in code.channels[group] if name in known]
+    if len(fixed) == len(code.channels["pelvis"]) + len(code.channels["joint_angles"]):
+        return latents
+    table = conditions.assign(stride_length_m=conditions["walking_speed_mps"] * conditions["stride_time_s"])
+    footing = Footing(code, observed.root(model.prior.root), fixed)
+    skeleton, scale = People.of(table).skeleton, model.prior.scale(codes)
+    # once: held on, soles slide hardly less, and hidden pelvises come to lie farther from the true ones
+    return footing.hold(latents, table, skeleton, scale, most_mps=model.limits.foot_skate_mps, given=source)
 
 
 def fill(model: StrideGenerator, source: Trials, seed: int, *, known: Sequence[str] | None = None, draws: int = 1) -> Trials:
@@ -149,9 +216,8 @@ def fill(model: StrideGenerator, source: Trials, seed: int, *, known: Sequence[s
     given = _known_channels(code, source, channels if known is None else known)
     if not given.any(1).all():
         row = int(np.flatnonzero(~given.any(1))[0])
-        raise InputError(f"stride {source.table['trial_id'].iloc[row]!r} has no channel that is known throughout; leave it out")
-    conditions = condition_table(source.table)
-    model.space.check_request({name: tuple(sorted(set(conditions[name]))) for name in ("sex", "pathology", "affected_side")})
+        raise InputError(f"stride {_names(source, 'trial_id')[row]!r} has no channel that is known throughout; leave it out")
+    conditions = _with(model, condition_table(source.table), {})
     parts = []
     forces = np.array([name.startswith(("ground_reaction", "centre_of_pressure")) for name in channels])
     for pattern in np.unique(given, axis=0):
@@ -163,8 +229,10 @@ def fill(model: StrideGenerator, source: Trials, seed: int, *, known: Sequence[s
         observed = Observation.of(model, _known_alone(code, repeated, here), here, codes)
         rngs = [np.random.default_rng([seed, int(row), draw]) for row in alike for draw in range(draws)]
         latents = model.prior.latents(codes, model.white_given(codes, observed, rngs))
+        if model.holds_feet:
+            latents = _held_around(model, latents, codes, asked, observed, repeated, here)
         signals = _put_back(code.decode(latents, Walker.of(repeated.table)), repeated, here, code)
-        names = [f"{trial}-filled-{i % draws:06d}" for i, trial in enumerate(repeated.table["trial_id"])]
+        names = [f"{trial}-filled-{i % draws:06d}" for i, trial in enumerate(_names(repeated, "trial_id"))]
         balance: Balance | None = None if (pattern & forces).any() else "forces"
         parts.append((rows, _checked(model, repeated, signals, asked, names, seed, balance)))
     order = np.argsort(np.concatenate([rows for rows, _ in parts]), kind="stable")
@@ -226,8 +294,8 @@ def _checked(
     """Strides made of strides, row by row, with their measures, status and events."""
     table = asked.assign(
         trial_id=names,
-        subject_id=list(source.table["subject_id"]),
-        source_trial_id=list(source.table["trial_id"]),
+        subject_id=_names(source, "subject_id"),
+        source_trial_id=_names(source, "trial_id"),
         stride_length_m=asked["walking_speed_mps"] * asked["stride_time_s"],
     )
     table = pd.concat([table, asked.add_prefix(CONDITION_PREFIX)], axis=1)
@@ -244,31 +312,75 @@ def _checked(
     return made
 
 
-class StrideDataset(torch.utils.data.Dataset[tuple[torch.Tensor, torch.Tensor]]):
+_Pair = tuple[torch.Tensor, torch.Tensor]
+
+
+def tensors(source: Trials, channels: Sequence[str], targets: Sequence[str]) -> _Pair:
+    """Channels of any signal group (N, C, T) and numeric columns of the table (N, K), float32.
+
+    Raises InputError: a channel or column that the strides do not have, a channel with NaN in it, or a column that is no number.
+    """
+    missing = [name for name in targets if name not in source.table]
+    if missing:
+        raise InputError(f"the table has no column {missing[0]!r}; give columns it has as targets")
+    try:
+        stacked = np.stack([source.channel(name) for name in channels], axis=1)
+    except KeyError as error:
+        raise InputError(f"{error.args[0]}; give channels that the strides have") from error
+    if not np.isfinite(stacked).all():
+        raise InputError("a channel is not defined throughout (the centre of pressure of an unloaded foot); leave it out")
+    try:
+        wanted = source.table[list(targets)].to_numpy(np.float32, copy=True)
+    except ValueError:
+        raise InputError(f"a target among {', '.join(targets)} is no number; give numeric columns") from None
+    return torch.from_numpy(np.ascontiguousarray(stacked, np.float32)), torch.from_numpy(wanted)
+
+
+class StrideDataset(torch.utils.data.Dataset[_Pair]):
     """Strides as pairs (channels (C, T), targets (K,)), float32, for a PyTorch ``DataLoader``.
 
-    Args:
-        channels: names of any signal group, the rows of the first tensor.
-        targets: numeric columns of the table.
-
-    Raises InputError: a channel or column that the strides do not have, or a channel with NaN in it.
+    Args as of ``tensors``, and its errors.
     """
 
     def __init__(self, source: Trials, channels: Sequence[str], targets: Sequence[str] = ("walking_speed_mps",)) -> None:
-        missing = [name for name in targets if name not in source.table]
-        if missing:
-            raise InputError(f"the table has no column {missing[0]!r}; give columns it has as targets")
-        try:
-            stacked = np.stack([source.channel(name) for name in channels], axis=1)
-        except KeyError as error:
-            raise InputError(f"{error.args[0]}; give channels that the strides have") from error
-        if not np.isfinite(stacked).all():
-            raise InputError("a channel is not defined throughout (the centre of pressure of an unloaded foot); leave it out")
-        self.signals = torch.from_numpy(np.ascontiguousarray(stacked, np.float32))
-        self.targets = torch.from_numpy(source.table[list(targets)].to_numpy(np.float32, copy=True))
+        self.signals, self.targets = tensors(source, channels, targets)
 
     def __len__(self) -> int:
         return len(self.signals)
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def __getitem__(self, index: int) -> _Pair:
         return self.signals[index], self.targets[index]
+
+
+class EndlessStrides(torch.utils.data.IterableDataset[_Pair]):
+    """New people's strides for as long as a training lasts, made as they are asked for; those that break a limit are left out.
+
+    Pairs as of ``StrideDataset``. The same model, seed, conditions and number of loader workers give the same strides in the
+    same order; no two workers give the same.
+
+    Args:
+        channels, targets: as of ``tensors``.
+        conditions: as of ``strides``.
+
+    Raises InputError: as ``tensors``, or a condition that the model cannot meet.
+    """
+
+    def __init__(
+        self,
+        model: StrideGenerator,
+        seed: int,
+        channels: Sequence[str],
+        targets: Sequence[str] = ("walking_speed_mps",),
+        **conditions: Value,
+    ) -> None:
+        model.space.check_request(conditions)
+        self.model, self.seed, self.channels, self.targets, self.conditions = model, seed, channels, targets, conditions
+
+    def __iter__(self) -> Iterator[_Pair]:
+        worker = torch.utils.data.get_worker_info()
+        block, blocks = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        while True:
+            drawn = self.model.sample(BLOCK, seed=self.seed, first=block * BLOCK, **self.conditions).certified()  # type: ignore[arg-type]
+            if len(drawn):
+                yield from zip(*tensors(drawn, self.channels, self.targets), strict=True)
+            block += blocks

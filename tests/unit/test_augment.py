@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from synthgait import augment
+from synthgait import augment, datasets
 from synthgait.errors import InputError
 from synthgait.generators import GaussianGenerator, StrideGenerator, train
 from synthgait.generators.conditions import condition_table
@@ -88,8 +88,11 @@ def misses(made: Trials, truth: Trials, name: str, draws: int) -> float:
 
 
 @pytest.mark.parametrize("method", ["gaussian", "diffusion"])
-def test_hidden_channels_of_strangers_are_found(method: str, diffusion: StrideGenerator, strangers: Trials) -> None:
+def test_hidden_channels_of_strangers_are_found(
+    method: str, diffusion: StrideGenerator, strangers: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = diffusion
+    monkeypatch.setattr(StrideGenerator, "holds_feet", False)  # these walkers' feet slide, as no real ones do
     if method == "gaussian":
         model = GaussianGenerator().fit(varied_walkers(200, seed=4), representation={"max_components": 96})
     known = [*strangers.channels["joint_angles"], "pelvis_tilt", "pelvis_list", "pelvis_rotation"]
@@ -146,11 +149,56 @@ def test_dataset_feeds_a_loader(seeds: Trials) -> None:
     assert targets[3, 0].item() == pytest.approx(seeds.table["walking_speed_mps"][3], rel=1e-6)
 
 
+def test_strides_come_for_as_long_as_a_training_lasts(model: StrideGenerator) -> None:
+    def some(workers: int) -> list[torch.Tensor]:
+        data = augment.EndlessStrides(model, 3, ["knee_flexion_r"], ["walking_speed_mps"], age_years=(60, 70))
+        loader = iter(torch.utils.data.DataLoader(data, batch_size=600, num_workers=workers))  # type: ignore[attr-defined]
+        return [next(loader)[0] for _ in range(3)]
+
+    alone, again, shared = some(0), some(0), some(2)
+    assert all(torch.equal(a, b) for a, b in zip(alone, again, strict=True))
+    assert torch.equal(shared[0], alone[0])
+    assert len(torch.unique(torch.cat(shared)[:, 0], dim=0)) == 1800  # two workers give no stride twice
+
+
+def test_relatives_and_filled_strides_stand_on_their_feet() -> None:
+    model, seeds = StrideGenerator.load(), datasets.load().certified()
+    some = seeds.select(np.random.default_rng(4).permutation(len(seeds))[:40])
+    speeds, times = (some.table[name].to_numpy() for name in ("walking_speed_mps", "stride_time_s"))
+    angles = Trials(some.table, {"joint_angles": some.signals["joint_angles"]})
+
+    def plausible(made: Trials) -> float:
+        return float((made.table["status"] == "ok").mean())
+
+    assert plausible(augment.relatives(model, some)) >= 0.9
+    assert plausible(augment.relatives(model, some, walking_speed_mps=1.1 * speeds, stride_time_s=times / 1.05)) >= 0.75
+    # where nothing is known of the pelvis, it must go with the angles to millimetres
+    filled = augment.fill(model, angles, 1, draws=4)
+    assert plausible(filled) >= 0.3
+    for name in ("pelvis_ty", "ground_reaction_y_r", "ground_reaction_x_l"):
+        scatter = filled.channel(name).reshape(len(some), 4, -1).std(1, ddof=1).mean()
+        assert 0.3 < misses(filled, some, name, 4) / scatter < 3.0, name
+    one_leg = [name for name in angles.channels["joint_angles"] if name.startswith(("hip_flexion_r", "knee_flexion_r", "ankle"))]
+    assert plausible(augment.fill(model, angles, 1, known=one_leg)) >= 0.4
+
+
 def test_bad_input_is_named(model: StrideGenerator, seeds: Trials) -> None:
     with pytest.raises(InputError, match="'cadence_spm' is no condition"):
         augment.relatives(model, seeds.select([0]), cadence_spm=100)
     with pytest.raises(InputError, match="not positive"):
         augment.at_speeds(model, seeds.select([0]), [-1.0])
+    with pytest.raises(InputError, match="no walking speed"):
+        augment.at_speeds(model, seeds.select([0]), [])
+    with pytest.raises(InputError, match=r"walking_speed_mps is \(50"):
+        augment.at_speeds(model, seeds.select([0]), [50.0])
+    with pytest.raises(InputError, match="one for each of the 3 strides"):
+        augment.relatives(model, seeds.select([0, 1, 2]), age_years=[50.0, 60.0])
+    with pytest.raises(InputError, match="age_years is not known"):
+        augment.relatives(model, seeds.select([0]), age_years=np.nan)
+    with pytest.raises(InputError, match="0 strides"):
+        augment.strides(model, 0, 1)
+    with pytest.raises(InputError, match="is no number"):
+        augment.StrideDataset(seeds, ["knee_flexion_r"], ["pathology"])
     with pytest.raises(InputError, match="centre of pressure"):
         augment.StrideDataset(seeds, ["centre_of_pressure_x_r"])
     with pytest.raises(InputError, match="no channel 'nothing'"):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
 from synthgait import bundled
@@ -157,6 +158,16 @@ def test_pipeline(seeds: Trials, tmp_path: Path) -> None:
     pipeline.save_pretrained(tmp_path / "b")
     assert same(SynthGaitPipeline.from_pretrained(tmp_path / "b")(n=8, seed=1), model.sample(8, seed=1))
     assert json.loads((tmp_path / "b" / "model_index.json").read_text())["_class_name"] == "SynthGaitPipeline"
+    # another scheduler of diffusers samples by itself, as many steps as are asked for
+    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)
+    other = pipeline(n=8, seed=1, num_inference_steps=4)
+    assert not same(other, model.sample(8, seed=1)) and same(other, pipeline(n=8, seed=1, num_inference_steps=4))
+    with pytest.raises(InputError, match="num_inference_steps is 0"):
+        pipeline(n=1, num_inference_steps=0)
+    with pytest.raises(InputError, match="float32"):
+        pipeline.to(torch.float16)
+    with pytest.raises(InputError, match="'torch_dtype' is no setting"):
+        SynthGaitPipeline.from_pretrained(tmp_path / "a", torch_dtype=torch.float16)
     assert not same(model.sample(8, seed=1, guidance_scale=2.0), model.sample(8, seed=1))
 
 

@@ -54,6 +54,14 @@ def test_movingreality_without_its_file_or_column(stroke):
         recordings.load(stroke)
 
 
+def test_a_file_that_cannot_be_read_does_not_end_the_others(stroke, caplog):
+    meta = pd.read_csv(stroke / "meta.csv")
+    pd.concat([meta.assign(file="broken.npz"), meta, meta.assign(file="gone.npz")]).to_csv(stroke / "meta.csv", index=False)
+    (stroke / "broken.npz").write_bytes(b"no archive")
+    assert [r.subject_id for r in recordings.load(stroke)] == ["x_ppNEW"]
+    assert "broken.npz" in caplog.messages[0] and "gone.npz" in caplog.messages[1] and "2 of 3 rows" in caplog.messages[2]
+
+
 def test_voisard_counts_packets_not_rows(tmp_path):
     folder = tmp_path / "voisard_healthy_imu" / "GaitData"
     folder.mkdir(parents=True)

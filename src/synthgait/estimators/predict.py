@@ -18,7 +18,7 @@ from synthgait.estimators import tasks
 from synthgait.estimators.base import ensemble
 from synthgait.estimators.contacts import gait_events
 from synthgait.estimators.features import poses
-from synthgait.estimators.features.windows import Body, Windows, bridged
+from synthgait.estimators.features.windows import WORKING_RATE_HZ, Body, Windows, bridged
 from synthgait.gait import later
 from synthgait.sensors.emg import seen_by_electrodes
 from synthgait.textbook import usual_emg
@@ -33,6 +33,9 @@ PREFERENCE = ("foot", "keypoints_3d", "joint_angles", "keypoints_2d", "shank", "
 #: How well the way of the hips in leg lengths is known: legs of one height differ by 3 % (standard deviation, Pheasant,
 #: Bodyspace, 1986), and a pose network's hips and ankles by as much again and more from those of anatomy.
 _WAY_LOG_SD = 0.05
+#: A stride time is read off a parabola through samples of the working rate: half of one (standard deviation) is uncertain
+#: however many strides there are.
+_TIMING_SD_S = 0.5 / WORKING_RATE_HZ
 #: A stride time for curves over one cycle without absolute time (a typical adult's).
 _TYPICAL_STRIDE_TIME_S = 1.1
 
@@ -140,7 +143,7 @@ def per_stride(
     """Gait terms of each window and the standard deviations of those that the network estimates."""
     column = {name: index for index, name in enumerate(tasks.VALUES)}
     time = windows.stride_time_s
-    relative = tasks.corrected(windows.base, values[:, column["log_stride_ratio"]], sensor)
+    relative = np.exp(windows.base + tasks.believed(values[:, column["log_stride_ratio"]], sensor))
     relative, relative_sd = _with_way(relative, sd[:, column["log_stride_ratio"]], windows.travelled)
     stride = windows.body.length_m * relative
     stride_sd = stride * relative_sd
@@ -203,10 +206,13 @@ def summarise(terms: dict[str, np.ndarray], spread: dict[str, np.ndarray], windo
     """Medians over the steady strides. Intervals hold the error common to all strides of a walker, which does not average out."""
     steady = _steady(windows)
     result: dict[str, Any] = {name: float(np.median(values[steady])) for name, values in terms.items()}
-    # The standard error of a median of repetitions; at least half a sample in the working rate's parabola.
+    # how much of itself a quantity of the signal's repetition is unsure by, however many strides there are
+    timing = dict.fromkeys(("stride_time_s", "step_time_s", "cadence_spm"), _TIMING_SD_S / result["stride_time_s"])
     intervals = {}
     for name, values in terms.items():
+        # the standard error of a median of repetitions
         error = 1.25 * float(values[steady].std()) / np.sqrt(steady.sum())
+        error = float(np.hypot(error, timing.get(name, 0.0) * result[name]))
         if name in spread:
             error = float(np.hypot(error, np.median(spread[name][steady])))
         intervals[name] = (result[name] - Z90 * error, result[name] + Z90 * error)

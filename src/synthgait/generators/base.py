@@ -326,12 +326,27 @@ class StrideGenerator(ABC):
         table = conditions.assign(stride_length_m=conditions["walking_speed_mps"] * conditions["stride_time_s"])
         people = People.of(table)
         if self.holds_feet:
-            self._footing = self._footing or Footing(self.representation, self.prior.root)
-            latents = self._footing.hold(latents, table, people.skeleton, self.prior.scale(codes), firmness, limits.foot_skate_mps)
+            latents = self.held(latents, codes, table, people, firmness, limits)
         signals = self.representation.decode(latents, Walker.of(table))
         table = pd.concat([table, requested_columns(conditions)], axis=1)
         trials = Trials(table, signals, dict(self.representation.channels))
         return trials, measure(trials, limits, balance="stride", people=people)
+
+    def held(
+        self,
+        latents: np.ndarray,
+        codes: np.ndarray,
+        table: pd.DataFrame,
+        people: People,
+        firmness: float = 1.0,
+        limits: Limits | None = None,
+    ) -> np.ndarray:
+        """Latents (n, D) near some under condition codes (n, C), whose loaded soles hardly slide (``footing``); the table has
+        the walkers' sizes, stride length and time.
+        """
+        self._footing = self._footing or Footing(self.representation, self.prior.root)
+        most_mps = (limits or self.limits).foot_skate_mps
+        return self._footing.hold(latents, table, people.skeleton, self.prior.scale(codes), firmness, most_mps)
 
     def _table(self, drawn: pd.DataFrame, measures: pd.DataFrame, numbers: np.ndarray, seed: int) -> pd.DataFrame:
         requested = [name for name in drawn.columns if name.startswith("condition_")]

@@ -11,7 +11,8 @@ rest. Network, noise schedule and sampling loop are separate objects.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -116,7 +117,7 @@ class DiffusionGenerator(StrideGenerator):
         size = self.representation.size
         start = np.stack([rng.standard_normal(size, dtype=np.float32) for rng in rngs])
         self._sampling = self._sampling or self.scheduler()
-        if self._relatives is not None:
+        if self._relatives is not None and isinstance(self._sampling, AngleScheduler):
             signal = self._sampling.start_at(self.noise_angle_rad)
             start = signal * self._relatives.draw(codes, self.among, rngs) + np.float32((1 - signal**2) ** 0.5) * start
         noisy = torch.from_numpy(start).to(self.device)
@@ -142,6 +143,16 @@ class DiffusionGenerator(StrideGenerator):
     def scheduler(self) -> Any:
         """A fresh sampling scheduler."""
         return SAMPLERS[self.sampler](**_NOISE, **_EXTRA[self.sampler])
+
+    @contextmanager
+    def sampling_by(self, scheduler: Any, steps: int | None = None) -> Iterator[None]:
+        """Sample by another scheduler of ``diffusers`` for a while. One that cannot start from a relative starts from noise."""
+        own = self._sampling, self.sampling_steps
+        self._sampling, self.sampling_steps = scheduler, steps or self.sampling_steps
+        try:
+            yield
+        finally:
+            self._sampling, self.sampling_steps = own
 
     def _trained(self) -> StrideDenoiser:
         if self.denoiser is None:

@@ -59,6 +59,10 @@ class Observation:
         spread = model.prior.scale(codes)[:, None]
         return cls(basis, spread**2 * np.maximum(values, 0.0), spread * ((features - expected) * scale @ matrix.T @ basis))
 
+    def root(self, prior_root: np.ndarray) -> np.ndarray:
+        """(D, D), latents scatter as scale * white @ root once this is known (on average over the n), beside ``prior_root``."""
+        return (self.basis / np.sqrt(1.0 + self.precision.mean(0))).T @ prior_root
+
     def condition(self, mean: np.ndarray, variance: float) -> np.ndarray:
         """(n, D) mean of Gaussians of mean (n, D) and one variance, given the observation."""
         return (mean @ self.basis + variance * self.pull) / (1.0 + variance * self.precision) @ self.basis.T

@@ -12,7 +12,7 @@ stay what was asked for; every channel moves with the others as the seed gaits s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ from synthgait.conventions import PELVIS_COORDINATES, SAMPLES_PER_STRIDE, SIDES
 from synthgait.generators.bodies import Sole, skate_mps, sole
 from synthgait.generators.representation import MOTION_HARMONICS, StrideRepresentation, Walker, derivative_matrix
 from synthgait.kinematics import DegreeMotion, Skeleton, body_motion, degree_motion
+from synthgait.trials import Trials
 
 #: Every so many phases of the 100 are held.
 _STEP = 4
@@ -54,7 +55,9 @@ _MOTION = ("pelvis", "joint_angles")
 
 @dataclass(frozen=True)
 class _Drawn:
-    """Strides told by ``maps`` (n, phases * numbers), their walkers, and how far such strides scatter (n,)."""
+    """Strides told by ``maps`` (n, phases * numbers), their walkers, how far such strides scatter (n,), and coordinates and rates
+    that are what they are (n, phases, 2, K).
+    """
 
     told: np.ndarray
     leg_length_m: np.ndarray
@@ -62,17 +65,18 @@ class _Drawn:
     stride_time_s: np.ndarray
     skeleton: Skeleton
     scale: np.ndarray
+    fixed: np.ndarray
 
     @classmethod
-    def of(cls, told: np.ndarray, table: pd.DataFrame, skeleton: Skeleton, scale: np.ndarray) -> _Drawn:
+    def of(cls, told: np.ndarray, table: pd.DataFrame, skeleton: Skeleton, scale: np.ndarray, fixed: np.ndarray) -> _Drawn:
         walker = Walker.of(table)
         numbers = (walker.leg_length_m, walker.stride_length_m, np.asarray(table["stride_time_s"]))
         leg_length_m, stride_length_m, stride_time_s = (column.astype(np.float32) for column in numbers)
-        return cls(told, leg_length_m, stride_length_m, stride_time_s, skeleton, scale.astype(np.float32))
+        return cls(told, leg_length_m, stride_length_m, stride_time_s, skeleton, scale.astype(np.float32), fixed)
 
     def select(self, rows: np.ndarray) -> _Drawn:
         numbers = (self.leg_length_m[rows], self.stride_length_m[rows], self.stride_time_s[rows])
-        return _Drawn(self.told[rows], *numbers, self.skeleton.select(rows), self.scale[rows])
+        return _Drawn(self.told[rows], *numbers, self.skeleton.select(rows), self.scale[rows], self.fixed[rows])
 
 
 @dataclass(frozen=True)
@@ -106,11 +110,14 @@ class Footing:
 
     Args:
         root: (D, D), latent = mean + scale * white @ root.
+        fixed: coordinates that are given, in the representation's order: they stay, and the others move so that soles hold.
     """
 
-    def __init__(self, representation: StrideRepresentation, root: np.ndarray) -> None:
-        self.root = _moving(representation, root).astype(np.float32)
+    def __init__(self, representation: StrideRepresentation, root: np.ndarray, fixed: Collection[str] = ()) -> None:
         self.coordinates = [name for group in _MOTION for name in representation.channels[group]]
+        free = np.array([name not in fixed for name in self.coordinates])
+        self.fixed = np.flatnonzero(~free)
+        self.root = _moving(representation, root, free).astype(np.float32)
         self.lengths = np.array([name in PELVIS_COORDINATES[3:] for name in self.coordinates])
         forces = [representation.channels["ground_reaction"].index(f"ground_reaction_{axis}_{side}") for side in SIDES for axis in "yxz"]
         derivative = derivative_matrix(1, MOTION_HARMONICS)
@@ -122,9 +129,11 @@ class Footing:
             for m, f in zip(motion, force, strict=True)
         ]
         self.maps, self.offset = held[0].reshape(representation.size, -1).astype(np.float32), held[1].astype(np.float32)
-        self.moves = self.root @ self.maps
+        moves = (self.root @ self.maps).reshape(len(self.root), *self.offset.shape)
+        moves *= np.concatenate([free, free, np.ones(len(forces), bool)])
+        self.moves = moves.reshape(len(self.root), -1)
         # the same from R directions of the white vector to coordinates and rates, (phases, 2, coordinates, R)
-        turned = np.einsum("rd,dpc->pcr", self.root, held[0][:, :, : 2 * len(self.coordinates)])
+        turned = np.moveaxis(moves[:, :, : 2 * len(self.coordinates)], 0, 2)
         self.chains = turned.reshape(len(turned), 2, len(self.coordinates), -1).astype(np.float32)
 
     def hold(
@@ -135,13 +144,15 @@ class Footing:
         scale: np.ndarray,
         firmness: float = 1.0,
         most_mps: float = np.inf,
+        given: Trials | None = None,
     ) -> np.ndarray:
         """Latents (n, D) near some, whose loaded soles hardly slide; the table has their sizes, stride length and time,
         ``scale`` (n,) is how far such strides scatter (``ConditionalGaussian.scale``), ``firmness`` divides what is tolerated.
-        Those whose soles may then still move faster than ``most_mps`` are held on, twice as firmly.
+        Those whose soles may then still move faster than ``most_mps`` are held on, twice as firmly. ``given`` has the fixed
+        coordinates of the n strides.
         """
         told = latents.astype(np.float32) @ self.maps
-        strides = _Drawn.of(told, table, skeleton, scale)
+        strides = _Drawn.of(told, table, skeleton, scale, self._fixed(given, table))
         moved = np.zeros((len(latents), len(self.root)), np.float32)
         now = self._slip(strides, moved, with_slopes=True)
         slopes = torch.from_numpy(now.slopes)
@@ -152,6 +163,20 @@ class Footing:
             some = slopes[torch.from_numpy(on)]
             moved[on] = self._settled(strides.select(on), moved[on], now.select(on), some, _HELD_ON_FIRMER * firmness, _HELD_ON_BW)
         return latents + scale[:, None] * (moved @ self.root)
+
+    def _fixed(self, given: Trials | None, table: pd.DataFrame) -> np.ndarray:
+        """(n, phases, 2, K) values and rates over phase of the fixed coordinates as ``maps`` tells them."""
+        if given is None:
+            return np.empty((len(table), len(_PROGRESS), 2, 0), np.float32)
+        walker = Walker.of(table)
+        values = np.stack([given.channel(self.coordinates[k]).astype(float) for k in self.fixed], 2)
+        for k, where in enumerate(self.fixed):
+            if self.coordinates[where] == "pelvis_tx":
+                values[:, :, k] -= walker.stride_length_m[:, None] * np.arange(SAMPLES_PER_STRIDE) / SAMPLES_PER_STRIDE
+            if self.lengths[where]:
+                values[:, :, k] /= walker.leg_length_m[:, None]
+        rates = np.einsum("st,ntk->nsk", derivative_matrix(1, MOTION_HARMONICS), values)
+        return np.stack([values, rates], 2)[:, ::_STEP].astype(np.float32)
 
     def _settled(self, strides: _Drawn, moved: np.ndarray, now: _Slip, slopes: torch.Tensor, firmness: float, held_bw: float) -> np.ndarray:
         """Where Gauss-Newton steps with the slopes given lead from white vectors ``moved`` (n, R), at which soles slip as ``now``."""
@@ -196,6 +221,7 @@ class Footing:
         told = strides.told + (strides.scale[:, None] * moved) @ self.moves
         told = told.reshape(len(told), *self.offset.shape) + self.offset
         count = len(self.coordinates)
+        told[..., self.fixed], told[..., count + self.fixed] = strides.fixed[:, :, 0], strides.fixed[:, :, 1]
         unit = np.where(self.lengths, strides.leg_length_m[:, None], np.float32(1))[:, None, :]
         q, qd = told[..., :count] * unit, told[..., count : 2 * count] * unit
         forward = self.coordinates.index("pelvis_tx")
@@ -222,10 +248,10 @@ class Footing:
         return np.moveaxis(slope, 0, 1).reshape(n, phases * 2, -1)
 
 
-def _moving(representation: StrideRepresentation, root: np.ndarray) -> np.ndarray:
-    """(R, D) rows of an orthonormal turn of the white vector times the root: the ``_DIRECTIONS`` that move the body most. The
-    others change forces and activations, and a sole's velocity by nothing to speak of.
+def _moving(representation: StrideRepresentation, root: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """(R, D) rows of an orthonormal turn of the white vector times the root: the ``_DIRECTIONS`` that move the body most, by its
+    ``free`` coordinates (C,). The others change forces and activations, and a sole's velocity by nothing to speak of.
     """
-    maps = np.concatenate([representation.synthesis(group)[0].reshape(representation.size, -1) for group in _MOTION], 1)
+    maps = np.concatenate([representation.synthesis(group)[0] for group in _MOTION], -1)[..., free].reshape(representation.size, -1)
     _, _, turn = np.linalg.svd(maps.T.astype(float) @ root.T, full_matrices=False)
     return turn[:_DIRECTIONS] @ root

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Self
 
+import torch
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
 from synthgait import bundled
@@ -33,17 +34,43 @@ class SynthGaitPipeline(DiffusionPipeline):
         """Around a generator in memory."""
         return cls(generator._trained(), generator.scheduler(), generator)
 
-    def __call__(self, n: int = 1, **arguments: Value) -> Trials:
-        """Strides: the arguments of ``StrideGenerator.sample``."""
-        return self._with_generator().sample(n, **arguments)  # type: ignore[arg-type]
+    def __call__(self, n: int = 1, *, num_inference_steps: int | None = None, **arguments: Value) -> Trials:
+        """Strides: the arguments of ``StrideGenerator.sample``, by the pipeline's ``scheduler``.
+
+        Args:
+            num_inference_steps: evaluations of the denoiser per stride; None is the generator's own number. A scheduler that
+                starts from noise alone, as those of ``diffusers`` do, wants more (20 to 50).
+        """
+        if num_inference_steps is not None and num_inference_steps < 1:
+            raise InputError(f"num_inference_steps is {num_inference_steps}; write at least 1")
+        generator = self._with_generator()
+        with generator.sampling_by(self.scheduler, num_inference_steps):
+            return generator.sample(n, **arguments)  # type: ignore[arg-type]
+
+    def to(self, *arguments: Any, **settings: Any) -> Self:
+        """Move the denoiser, as ``diffusers`` does; everything else of a stride is computed on the CPU.
+
+        Raises InputError where it would have other numbers than float32.
+        """
+        asked = [a for a in (*arguments, *settings.values()) if isinstance(a, torch.dtype)]
+        if any(dtype != torch.float32 for dtype in asked):
+            raise InputError(f"the denoiser computes in float32; leave {asked[0]} out")
+        super().to(*arguments, **settings)
+        self._with_generator().to(self.device)
+        return self
 
     def save_pretrained(self, save_directory: str | Path, **unused: Any) -> None:  # type: ignore[override]
         """Write the generator's folder."""
         self._with_generator().save(save_directory)
 
     @classmethod
-    def from_pretrained(cls, path: str | Path | None = None, **unused: Any) -> Self:  # type: ignore[override]
-        """Read a generator's folder; without a path, the bundled one. Raises InputError as ``StrideGenerator.load``."""
+    def from_pretrained(cls, path: str | Path | None = None, **settings: Any) -> Self:  # type: ignore[override]
+        """Read a generator's folder; without a path, the bundled one.
+
+        Raises InputError as ``StrideGenerator.load``, and for settings that other pipelines have.
+        """
+        if settings:
+            raise InputError(f"{next(iter(settings))!r} is no setting of this pipeline; give a generator's folder alone")
         generator = StrideGenerator.load(path)
         if not isinstance(generator, DiffusionGenerator):
             raise InputError(f"{path or bundled.generator()} holds a {generator.method} generator; a pipeline wants diffusion")

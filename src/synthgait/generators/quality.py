@@ -15,7 +15,7 @@ import pandas as pd
 from synthgait import bundled
 from synthgait.errors import InputError
 from synthgait.generators.base import StrideGenerator
-from synthgait.generators.conditions import CATEGORICAL, condition_table
+from synthgait.generators.conditions import CATEGORICAL, condition_table, distances
 from synthgait.generators.opensim_check import opensim_residuals
 from synthgait.generators.plausibility import Limits, measure
 from synthgait.generators.train import read_recipe, train
@@ -24,6 +24,8 @@ from synthgait.validate import generator as judge
 
 #: Strides that a method teaches with, per simulated stride that it learned from.
 _TEACHING = 16
+#: Held-out conditions under which strides are compared with each other, and so many of each.
+_CONDITIONS, _ALIKE = 24, 32
 METHODS = ("diffusion", "gan", "gaussian", "nearest_seed")
 
 
@@ -57,19 +59,32 @@ def evaluate(
     training, held_out = (part_with_measures(part, limits) for part in (training, held_out))
     synthetic: dict[str, Trials] = {}
     teachers: dict[str, Trials] = {}
+    alike: dict[str, float] = {"seed": 1.0}
     extra: dict[str, int] = {}
     for name, recipe in recipes.items():
         model = train(read_recipe(recipe), training, None if out is None else Path(out) / name, progress=progress)
         synthetic[name] = part_with_measures(under_conditions(model, held_out, strides_per_condition, seed), limits)
+        alike[name] = nearest_alike_ratio(model, training, held_out, seed)
         teachers[name] = under_conditions(model, training, _TEACHING, seed + 2).certified()
         if duplicates_among:
             extra[name] = judge.duplicates(model.sample_blocks(0, duplicates_among, seed=seed + 1, attempts=1))
     rows = judge.compare(training, held_out, synthetic, teachers, seed)
     for name, strides in ({"seed": training} | synthetic).items():
-        rows[name] |= _opensim(strides.certified())
+        rows[name] |= _opensim(strides.certified()) | {"nearest_alike_ratio": alike[name]}
     for name, count in extra.items():
         rows[name]["duplicates"] = count
     return rows, synthetic, held_out
+
+
+def nearest_alike_ratio(model: StrideGenerator, training: Trials, held_out: Trials, seed: int) -> float:
+    """How different strides are that are asked for under one condition (``validate.generator``), over held-out conditions."""
+    rows = np.random.default_rng([seed, 3]).permutation(len(held_out))[:_CONDITIONS]
+    space, asked = judge.FeatureSpace(training), condition_table(held_out.table).iloc[rows]
+    codes, known = model.space.encode(asked), model.space.encode(condition_table(training.table))
+    near = np.argsort(distances(codes, known, np.ones(known.shape[1], np.float32)), axis=1)[:, :_ALIKE]
+    drawn = model.sample_under(asked.loc[asked.index.repeat(_ALIKE)].reset_index(drop=True), seed=seed + 3)
+    made, real = space(drawn).reshape(len(rows), _ALIKE, -1), space(training)[near]
+    return float(np.median(judge.nearest_alike(made) / judge.nearest_alike(real)))
 
 
 def _opensim(strides: Trials) -> dict[str, float]:

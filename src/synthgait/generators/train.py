@@ -5,9 +5,9 @@ resolved recipe, the loss history and its picture.
 
 The loop owns data order, learning-rate schedule, clipping, averaging of weights, checkpoints and
 logs; an ``Objective`` owns networks and losses. A checkpoint holds everything the rest of the run
-depends on (networks, optimisers, averages, random state), so that stopping and going on gives the
-same tail as never stopping. CPU by default; with a GPU the networks run there in bfloat16, and
-``accelerate launch`` spreads the loop over several.
+depends on (networks, optimisers, averages, every process's random state) and is written between steps
+only, so that stopping and going on gives the same tail as never stopping. CPU by default; with a GPU the
+networks run there in bfloat16, and ``accelerate launch`` spreads the loop over several (``processes``).
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ from tqdm import tqdm
 from synthgait.errors import InputError
 from synthgait.generators.base import StrideGenerator
 from synthgait.generators.conditions import ConditionSpace
+from synthgait.generators.history import LossLog, summary_writer, write_history
+from synthgait.generators.processes import Interruption, Processes
 from synthgait.trials import Trials
 
-CHECKPOINT_VERSION = 1
+CHECKPOINT_VERSION = 2
 
 
 class _Strict(BaseModel):
@@ -48,7 +50,7 @@ class RepresentationRecipe(_Strict):
 class TrainingRecipe(_Strict):
     """How the loop runs.
 
-    steps and batch_size count optimiser steps and strides per step; condition_dropout is the chance
+    steps and batch_size count optimiser steps and each process's strides per step; condition_dropout is the chance
     that a condition is hidden from the network, each on its own (and all together as often);
     patience ends training after so many validations without a better one (0 is never);
     body_scaling is the largest factor of dynamic-similarity scaling of bodies (0 is none).
@@ -112,17 +114,23 @@ def train(
     *,
     progress: bool = True,
     stop_after: int | None = None,
+    tensorboard: bool = False,
 ) -> StrideGenerator:
     """Train a generator as a recipe says; with ``out``, write it there and go on where a run was stopped.
+
+    A run that is finished there is left as it is and read again. Ctrl-C waits for the end of a step and leaves a
+    checkpoint. Several processes (``accelerate launch``, ``torchrun``) train one generator in one folder that they share.
 
     Args:
         seed_dataset: strides of 100 phases; those whose status is not ok are left out.
         out: folder of the generator; it also gets recipe.yaml, history.csv, loss.png and, until the
             end, checkpoint.pt.
         stop_after: end the loop early at that step, as an interruption would (the checkpoint stays).
+        tensorboard: also log a network's losses for TensorBoard, in the folder's tensorboard.
 
     Raises:
-        InputError: a bad recipe or dataset, or ``out`` holds a run of another recipe or other data.
+        InputError: a bad recipe or dataset, ``out`` holds a run of another recipe or other data, or TensorBoard is asked
+            for and is not installed or has no folder.
     """
     from synthgait.generators import GENERATORS  # the door knows every method; it imports this module
 
@@ -133,15 +141,28 @@ def train(
     except TypeError as error:
         raise InputError(f"settings of a {plan.method} recipe: {str(error).split('() ')[-1]}") from error
     folder = None if out is None else Path(out)
+    if tensorboard and folder is None:
+        raise InputError("TensorBoard's log needs a folder; give out")
+    if tensorboard:
+        summary_writer()
     resolved = yaml.safe_dump(plan.model_dump(), sort_keys=False) + f"# learned from strides with SHA-256 {_digest(seed_dataset)}\n"
+    processes = Processes()
     if folder is not None:
-        _claim(folder, resolved)
-    run = Run(plan.training, plan.seed, folder, progress, stop_after)
+        done, told = _finished(folder, resolved)
+        processes.wait()  # nobody writes before all have looked
+        if processes.is_main and told and (progress or done is None):
+            tqdm.write(told)
+        if done is not None:
+            return done
+        if processes.is_main:
+            _claim(folder, resolved)
+    run = Run(plan.training, plan.seed, folder, progress, stop_after, tensorboard)
     model.fit(seed_dataset, representation=plan.representation.model_dump(), run=run)
     model.notes |= {"recipe": plan.model_dump()}
-    if folder is not None and not run.stopped:
+    if folder is not None and not run.stopped and processes.is_main:
         model.save(folder)
         (folder / "checkpoint.pt").unlink(missing_ok=True)
+    processes.wait()
     return model
 
 
@@ -152,12 +173,24 @@ def _digest(strides: Trials) -> str:
     return digest.hexdigest()
 
 
-def _claim(folder: Path, resolved: str) -> None:
-    stored = folder / "recipe.yaml"
-    if stored.is_file() and stored.read_text() != resolved:
+def _finished(folder: Path, resolved: str) -> tuple[StrideGenerator | None, str]:
+    """The generator of a run that is over, and what to say of the folder. Raises InputError: it holds another run."""
+    stored, generator = folder / "recipe.yaml", folder / "generator.json"
+    if (stored.is_file() or generator.is_file()) and (not stored.is_file() or stored.read_text() != resolved):
         raise InputError(f"{folder} holds a run of another recipe or other data; give another folder or remove it")
+    if not generator.is_file() or (folder / "checkpoint.pt").is_file():
+        return None, ""
+    try:
+        return StrideGenerator.load(folder), f"{folder} is trained already; remove it to train anew"
+    except InputError as error:
+        return None, f"{error}; this begins now"
+
+
+def _claim(folder: Path, resolved: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    stored.write_text(resolved)
+    partial = folder / "recipe.partial"
+    partial.write_text(resolved)
+    os.replace(partial, folder / "recipe.yaml")
 
 
 # -- the loop --------------------------------------------------------------------------------------------
@@ -196,50 +229,50 @@ class Run:
     folder: Path | None = None
     progress: bool = True
     stop_after: int | None = None
+    tensorboard: bool = False
     stopped: bool = False
 
     def optimise(
         self, objective: Objective, latents: np.ndarray, conditions: Any, subjects: np.ndarray, space: ConditionSpace
     ) -> list[dict]:
         """Train ``objective`` in place; its averaged network ends with the averaged weights. Returns the history."""
-        from accelerate import Accelerator
-
-        cuda = torch.cuda.is_available()
-        accelerator = Accelerator(mixed_precision="bf16" if cuda else "no", cpu=not cuda)
+        processes = Processes()
         training, validation = split_by_subject(subjects, self.recipe.validation_fraction, self.seed)
-        source = _Source(latents, conditions, space, self.recipe, accelerator.device)
-        state = _State(objective, self.recipe, accelerator, self.seed)
+        source = _Source(latents, conditions, space, self.recipe, processes.device)
+        state = _State(objective, self.recipe, processes, self.seed)
         state.load(self._checkpoint)
+        log = LossLog(self.folder if self.tensorboard and processes.is_main else None, state.step)
         bar = tqdm(
             total=self.recipe.steps,
             initial=state.step,
             desc="train",
             unit="step",
-            disable=not (self.progress and accelerator.is_main_process),
+            disable=not (self.progress and processes.is_main),
             mininterval=0.5,
         )
         last = self.recipe.steps if self.stop_after is None else min(self.stop_after, self.recipe.steps)
         try:
-            while state.step < last and not state.finished:
-                losses = state.advance(source, training)
-                if state.step % self.recipe.validate_every == 0 or state.step == self.recipe.steps:
-                    held = state.validate(source, validation)
-                    state.remember(held)
-                    state.history.append({"step": state.step, **losses, **({"validation": held} if held is not None else {})})
-                    bar.set_postfix({k: f"{v:.4f}" for k, v in state.history[-1].items() if k != "step"})
-                if state.step % self.recipe.checkpoint_every == 0:
-                    state.save(self._checkpoint)
-                bar.update()
-        except KeyboardInterrupt:
-            state.save(self._checkpoint)
-            raise
+            with Interruption(processes) as interruption:
+                while not interruption.asked() and state.step < last and not state.finished:
+                    losses = state.advance(source, training)
+                    if state.step % self.recipe.validate_every == 0 or state.step == self.recipe.steps:
+                        held = state.validate(source, validation)
+                        state.remember(held)
+                        losses |= {"validation": held} if held is not None else {}
+                        state.history.append({"step": state.step, **losses})
+                        bar.set_postfix({k: f"{v:.4f}" for k, v in losses.items()})
+                    log.write(state.step, losses)
+                    if state.step % self.recipe.checkpoint_every == 0:
+                        state.save(self._checkpoint)
+                    bar.update()
+                state.save(self._checkpoint)
         finally:
             bar.close()
-        state.save(self._checkpoint)
+            log.close()
         self.stopped = not state.finished
         state.adopt_average()
-        if self.folder is not None and accelerator.is_main_process:
-            _write_history(state.history, self.folder)
+        if self.folder is not None and processes.is_main:
+            write_history(state.history, self.folder)
         return state.history
 
     @property
@@ -291,21 +324,18 @@ class _Source:
 class _State:
     """Everything that a step changes."""
 
-    def __init__(self, objective: Objective, recipe: TrainingRecipe, accelerator: Any, seed: int) -> None:
-        self.objective, self.recipe, self.accelerator = objective, recipe, accelerator
+    def __init__(self, objective: Objective, recipe: TrainingRecipe, processes: Processes, seed: int) -> None:
+        self.objective, self.recipe, self.processes, self.seed = objective, recipe, processes, seed
         self.step = 0
         self.history: list[dict[str, float]] = []
-        self.random = torch.Generator().manual_seed(seed * 1_000_003 + accelerator.process_index)
-        objective.networks.to(accelerator.device)
+        self.random = processes.random(seed)
+        objective.networks.to(processes.device)
         self.optimisers = {
             name: torch.optim.AdamW(
                 objective.networks[name].parameters(), lr=recipe.learning_rate, betas=_betas(objective), weight_decay=recipe.weight_decay
             )
             for name, _ in objective.updates
         }
-        if accelerator.num_processes > 1:
-            for name in self.optimisers:
-                objective.networks[name], self.optimisers[name] = accelerator.prepare(objective.networks[name], self.optimisers[name])
         average = objective.networks[objective.averaged]
         self.average = {key: value.detach().clone() for key, value in average.state_dict().items()}
         self.best: dict[str, torch.Tensor] | None = None
@@ -338,13 +368,16 @@ class _State:
             for _ in range(times):
                 rows = torch.as_tensor(training)[torch.randint(len(training), (self.recipe.batch_size,), generator=self.random)]
                 batch = source.batch(rows, self.random, augmented=True)
-                with self.accelerator.autocast():
+                with self.processes.autocast():
                     loss = self.objective.loss(name, batch, self.random)
                 optimiser.zero_grad(set_to_none=True)
-                self.accelerator.backward(loss)
-                nn.utils.clip_grad_norm_(self.objective.networks[name].parameters(), self.recipe.gradient_clip)
+                self.processes.backward(loss)
+                parameters = list(self.objective.networks[name].parameters())
+                self.processes.average_gradients(parameters)
+                nn.utils.clip_grad_norm_(parameters, self.recipe.gradient_clip)
                 optimiser.step()
             losses[name] = float(loss.detach())
+        losses = dict(zip(losses, self.processes.mean(list(losses.values())), strict=True))
         if not all(math.isfinite(value) for value in losses.values()):
             raise InputError(f"the loss became infinite at step {self.step}; lower training.learning_rate")
         self.step += 1
@@ -369,15 +402,18 @@ class _State:
         with torch.no_grad():
             loss = float(self.objective.validation_loss(source.batch(rows, fixed, augmented=False), fixed))
         network.load_state_dict(kept)
-        return loss
+        return self.processes.mean([loss])[0]  # one number for all, or some would stop earlier than others
 
     def adopt_average(self) -> None:
         """The best averaged weights become the network's."""
         self.objective.networks[self.objective.averaged].load_state_dict(self.best or self.average)
 
     def save(self, path: Path | None) -> None:
-        """Write the checkpoint, whole or not at all."""
-        if path is None or not self.accelerator.is_main_process:
+        """Write the checkpoint, whole or not at all; to be called by every process, after the same step."""
+        if path is None:
+            return
+        random = self.processes.gather(self.random.get_state())
+        if not self.processes.is_main:
             return
         content = {
             "version": CHECKPOINT_VERSION,
@@ -389,7 +425,7 @@ class _State:
             "best": self.best,
             "best_loss": self.best_loss,
             "waited": self.waited,
-            "random": self.random.get_state(),
+            "random": random,
         }
         partial = path.with_suffix(".partial")
         torch.save(content, partial)
@@ -398,27 +434,50 @@ class _State:
         os.replace(partial, path)
 
     def load(self, path: Path | None) -> None:
-        """Go on from a checkpoint, if there is one. Raises InputError when it is another version's or damaged."""
-        if path is None or not path.is_file():
+        """Go on from a checkpoint, if there is one, also with another number of processes than wrote it. Raises InputError
+        when it is another version's or damaged, or processes do not see the same one.
+        """
+        if path is None:
             return
-        try:
-            content = torch.load(path, map_location=self.accelerator.device, weights_only=True)
-            version = content["version"]
-        except Exception as error:
-            raise InputError(f"{path} is damaged ({str(error).splitlines()[0][:100]}); remove it to begin anew") from error
-        if version != CHECKPOINT_VERSION:
-            raise InputError(
-                f"{path} is a checkpoint of version {version}, this synthgait writes {CHECKPOINT_VERSION}; remove it to begin anew"
-            )
+        content = _read_checkpoint(path) if path.is_file() else None
+        # this also waits until all have read: only then may the first step write
+        seen = self.processes.gather(torch.tensor([-1 if content is None else content["step"]]))
+        if len(seen.unique()) > 1:
+            raise InputError(f"not every process sees {path}; give a folder that all of them share")
+        if content is None:
+            return
         try:
             self.objective.networks.load_state_dict(content["networks"])
         except RuntimeError as error:
             raise InputError(f"{path} is of a network of another size; remove it to begin anew") from error
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(content["optimisers"][name])
-        self.average, self.best, self.best_loss = content["average"], content["best"], content["best_loss"]
-        self.random.set_state(content["random"].cpu())
-        self.step, self.history, self.waited = content["step"], content["history"], content["waited"]
+        device = self.processes.device
+        self.average = {key: value.to(device) for key, value in content["average"].items()}
+        self.best = None if content["best"] is None else {key: value.to(device) for key, value in content["best"].items()}
+        self.step, self.history, self.waited, self.best_loss = (content[key] for key in ("step", "history", "waited", "best_loss"))
+        if len(content["random"]) == self.processes.count:
+            self.random.set_state(content["random"][self.processes.index].clone())  # torch reads views from their storage's start
+            return
+        self.random = self.processes.random_anew(self.seed, self.step)
+        if self.processes.is_main:
+            were, now = len(content["random"]), self.processes.count
+            tqdm.write(
+                f"{path} was written with a process count of {were}, not {now}: from step {self.step} on random numbers are drawn anew"
+            )
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        version = content["version"]
+    except Exception as error:
+        raise InputError(f"{path} is damaged ({str(error).splitlines()[0][:100]}); remove it to begin anew") from error
+    if version != CHECKPOINT_VERSION:
+        raise InputError(
+            f"{path} is a checkpoint of version {version}, this synthgait writes {CHECKPOINT_VERSION}; remove it to begin anew"
+        )
+    return content
 
 
 def _betas(objective: Objective) -> tuple[float, float]:
@@ -430,23 +489,3 @@ def _schedule(step: int, recipe: TrainingRecipe) -> float:
     if step < recipe.warmup_steps:
         return (step + 1) / recipe.warmup_steps
     return 0.5 * (1 + math.cos(math.pi * (step - recipe.warmup_steps) / max(1, recipe.steps - recipe.warmup_steps)))
-
-
-def _write_history(history: list[dict[str, float]], folder: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg", force=False)
-    from matplotlib.figure import Figure
-
-    if not history:
-        return
-    names = list(history[0])
-    lines = [",".join(names), *(",".join(f"{row[name]:.6g}" for name in names) for row in history)]
-    (folder / "history.csv").write_text("\n".join(lines) + "\n")
-    figure = Figure(figsize=(6, 3.5), layout="constrained")
-    axes = figure.subplots()
-    for name in names[1:]:
-        axes.plot([row["step"] for row in history], [row[name] for row in history], label=name)
-    axes.set(xlabel="step", ylabel="loss")
-    axes.legend(frameon=False)
-    figure.savefig(folder / "loss.png", dpi=120)

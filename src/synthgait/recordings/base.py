@@ -6,17 +6,29 @@ knows a dataset's own units, axes or file names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
-from synthgait.conventions import AFFECTED_SIDES, GRAVITY_MPS2, IMU_CHANNELS, IMU_PLACEMENTS, KEYPOINTS, SEXES
+from synthgait.conventions import AFFECTED_SIDES, COORDINATES, GRAVITY_MPS2, IMU_CHANNELS, IMU_PLACEMENTS, KEYPOINTS, SEXES
 from synthgait.errors import InputError
 
 KINDS = ("imu", "keypoints_3d", "keypoints_2d", "joint_angles", "markers")
+#: Kinds that show points, and the axes of each point.
+_AXES = {"keypoints_3d": "xyz", "keypoints_2d": "xy", "markers": "xyz"}
+#: Kind -> its channels; markers have names of their own.
+_CHANNELS = {
+    "imu": frozenset(f"{placement}_{channel}" for placement in IMU_PLACEMENTS for channel in IMU_CHANNELS),
+    **{kind: frozenset(f"{joint}_{a}" for joint in KEYPOINTS for a in axes) for kind, axes in _AXES.items() if kind != "markers"},
+    "joint_angles": frozenset(COORDINATES),
+}
+#: A point that is out of sight for longer may have gone anywhere in between (a swing lasts 0.4 s).
+_LONGEST_GAP_S = 0.3
 #: The truth a recording may carry; everything is a mean over the walking section.
 TRUTH = (
     "walking_speed_mps",
@@ -57,7 +69,9 @@ class Recording:
         dataset, recording_id, subject_id: names; ``(dataset, recording_id, variant)`` is unique.
         kind: one of ``KINDS``.
         signals: channel name -> (T,) float64. IMU: m/s^2 with gravity and rad/s in the sensor's own
-            axes; key points and markers: m (px where ``pixels``), Y up; joint angles: rad.
+            axes; key points and markers: m (px where ``pixels``), Y up; joint angles: rad. Channels that the
+            kind does not have are left out, and so are points that are never seen; their gaps (NaN) of
+            up to 0.3 s are bridged.
         sampling_rate_hz: None when the T samples are phases of one cycle without absolute time.
         variant: "main", or which reading of the same walk this is ("camera_scale", "root_relative").
         walk_id: the same for all recordings of one walk; empty means the recording_id.
@@ -66,10 +80,10 @@ class Recording:
         truth: any of ``TRUTH``; reference_source says where it comes from.
         emg: None or a table with ``percent`` and ``<muscle>_<l|r>`` envelopes; emg_side the side whose
             initial contact is 0 percent.
-        licence, citation: of the dataset.
+        licence, citation: of the dataset. other: what else its row says, unused.
 
     Raises:
-        InputError: wrong kind, a channel that is not finite or of another length, a wrong unit.
+        InputError: wrong kind, a channel that is not finite (points: for longer than that) or of another length, a wrong unit.
     """
 
     dataset: str
@@ -96,9 +110,13 @@ class Recording:
     pixels: bool = False
     licence: str = ""
     citation: str = ""
+    other: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.walk_id = self.walk_id or self.recording_id
+        self.signals = {channel: self.signals[channel] for channel in channels_of(self.kind, self.signals)}
+        if self.kind in _AXES and self.sampling_rate_hz is not None:
+            self.signals = _bridged(self)
         self.truth = {name: float(value) for name, value in self.truth.items() if value is not None and np.isfinite(value)}
         check(self)
 
@@ -127,7 +145,7 @@ class Recording:
     @property
     def joints(self) -> tuple[str, ...]:
         """Key points present, in the order of the conventions."""
-        return tuple(k for k in KEYPOINTS if f"{k}_x" in self.signals and f"{k}_y" in self.signals)
+        return tuple(k for k in KEYPOINTS if f"{k}_x" in self.signals)
 
     def imu(self, placement: str) -> tuple[np.ndarray, np.ndarray]:
         """Acceleration (T, 3) in m/s^2 and angular velocity (T, 3) in rad/s of one sensor.
@@ -141,8 +159,7 @@ class Recording:
 
     def points(self) -> dict[str, np.ndarray]:
         """Key points: joint name -> (T, 3), or (T, 2) for keypoints_2d."""
-        axes = "xy" if self.kind == "keypoints_2d" else "xyz"
-        return {j: np.column_stack([self.signals[f"{j}_{a}"] for a in axes]) for j in self.joints}
+        return {j: np.column_stack([self.signals[f"{j}_{a}"] for a in _AXES[self.kind]]) for j in self.joints}
 
     @property
     def way_is_truth(self) -> bool:
@@ -165,13 +182,39 @@ class Recording:
         return replace(self, signals={c: v[first:last] for c, v in self.signals.items()}, start_s=None, end_s=None)
 
 
+def channels_of(kind: str, names: Iterable[str]) -> list[str]:
+    """Those names that are channels of a kind of recording (all of an unknown kind)."""
+    if kind == "markers":
+        return [name for name in names if name.endswith(("_x", "_y", "_z"))]
+    return [name for name in names if kind not in _CHANNELS or name in _CHANNELS[kind]]
+
+
+def _bridged(recording: Recording) -> dict[str, np.ndarray]:
+    """The points' channels without those that are never seen, with short gaps (NaN) filled linearly; ends are held."""
+    seen = {channel: np.flatnonzero(np.isfinite(values)) for channel, values in recording.signals.items()}
+    unseen = {channel[:-2] for channel, known in seen.items() if not len(known)}
+    signals = {channel: values for channel, values in recording.signals.items() if channel[:-2] not in unseen}
+    rate = float(recording.sampling_rate_hz or 0.0)
+    for channel, values in signals.items():
+        known = seen[channel]
+        if len(known) < len(values):
+            gap = int(np.diff([-1, *known, len(values)]).max()) - 1
+            if gap > max(1, round(_LONGEST_GAP_S * rate)):
+                raise InputError(
+                    f"channel {channel} of recording {recording.name} is missing for {gap / rate:.2f} s where at most {_LONGEST_GAP_S:g} s "
+                    f"can be bridged; fill it, cut the recording there, or leave the columns of {channel[:-2]} out"
+                )
+            signals[channel] = np.interp(np.arange(len(values)), known, np.asarray(values, float)[known])
+    return signals
+
+
 def check(recording: Recording) -> None:
     """Raise InputError, in one sentence, where a recording cannot be what it says."""
     name = recording.name
     if recording.kind not in KINDS:
         raise InputError(f"recording {name} is of kind {recording.kind!r}; write one of {', '.join(KINDS)}")
     if not recording.signals:
-        raise InputError(f"recording {name} has no channel of its kind {recording.kind}; name the columns as in the plain format")
+        raise InputError(no_channel(f"recording {name}", recording.kind))
     lengths = {len(v) for v in recording.signals.values()}
     if len(lengths) != 1 or lengths == {0}:
         raise InputError(f"the channels of recording {name} have lengths {sorted(lengths)}; give one common length above 0")
@@ -192,8 +235,24 @@ def check(recording: Recording) -> None:
         _check_imu(recording)
     if recording.kind == "joint_angles":
         _check_angles(recording)
+    for point in dict.fromkeys(channel[:-2] for channel in recording.signals if recording.kind in _AXES):
+        for axis in _AXES[recording.kind]:
+            if f"{point}_{axis}" not in recording.signals:
+                raise InputError(
+                    f"recording {name} lacks the column {point}_{axis}; a point of {recording.kind} needs {_AXES[recording.kind]}"
+                )
     if recording.kind in ("keypoints_3d", "markers") and not recording.pixels:
         _check_metres(recording)
+
+
+def no_channel(what: str, kind: str) -> str:
+    """The sentence for a file or recording that has no channel of its kind."""
+    examples = {
+        "imu": f"lower_back_acc_x (the placement one of {', '.join(IMU_PLACEMENTS)})",
+        "joint_angles": "knee_flexion_r",
+    }
+    example = examples.get(kind) or f"{', '.join(f'knee_l_{axis}' for axis in _AXES[kind])} with values"
+    return f"{what} has no channel of its kind {kind}; name the columns as in the plain format, such as {example}"
 
 
 def _check_section(recording: Recording) -> None:
@@ -230,8 +289,10 @@ def _check_plausible(recording: Recording) -> None:
         if column not in TRUTH:
             raise InputError(f"recording {recording.name} has an unknown truth {column!r}; known are {', '.join(TRUTH)}")
         low, high = _PLAUSIBLE_TRUTH[column.replace("_l_", "_").replace("_r_", "_")]
-        if not low <= value <= high:
-            raise InputError(f"{column} of recording {recording.name} is {value:g}; {low:g} to {high:g} is expected, so its unit is wrong")
+        if not (low <= value <= high and value > 0):
+            raise InputError(
+                f"{column} of recording {recording.name} is {value:g}; {low or 'more than 0'} to {high:g} is expected, so its unit is wrong"
+            )
 
 
 _TRUNK = ("lower_back", "sternum", "head")
@@ -248,10 +309,6 @@ def _check_imu(recording: Recording) -> None:
     placements = sorted({channel.rsplit("_", 2)[0] for channel in recording.signals})
     for placement in placements:
         missing = [f"{placement}_{c}" for c in IMU_CHANNELS if f"{placement}_{c}" not in recording.signals]
-        if placement not in IMU_PLACEMENTS:
-            raise InputError(
-                f"recording {recording.name} has an unknown IMU placement {placement!r}; known are {', '.join(IMU_PLACEMENTS)}"
-            )
         if missing:
             raise InputError(f"recording {recording.name} lacks the column {missing[0]}; an IMU needs acc and gyr in x, y and z")
         acceleration, rotation = recording.imu(placement)
@@ -286,8 +343,6 @@ def _check_angles(recording: Recording) -> None:
 
 def _check_metres(recording: Recording) -> None:
     heights = [v for c, v in recording.signals.items() if c.endswith("_y")]
-    if not heights:
-        raise InputError(f"recording {recording.name} lacks the column of a vertical coordinate (<joint>_y)")
     extent = float(np.median(np.max(heights, axis=0) - np.min(heights, axis=0)))
     if not 0.02 <= extent <= 3.0:
         raise InputError(
@@ -302,7 +357,10 @@ def signal_table(signals: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def merge_sides(truth: dict[str, float]) -> dict[str, float]:
-    """Fill the means of left and right, and what follows from stride time, where they are not given."""
+    """Fill the means of left and right, steps from strides and strides from steps, and the speed, where they are not given.
+
+    A step on one side alone tells no mean.
+    """
     truth = dict(truth)
     for quantity in ("step_length", "step_time"):
         unit = "m" if quantity == "step_length" else "s"
@@ -311,14 +369,47 @@ def merge_sides(truth: dict[str, float]) -> dict[str, float]:
             truth.setdefault(f"{quantity}_{unit}", sum(sides) / 2)
     if "step_time_s" in truth:
         truth.setdefault("stride_time_s", 2 * truth["step_time_s"])
-    if "stride_time_s" in truth:
+    if truth.get("cadence_spm", 0.0) > 0:
+        truth.setdefault("stride_time_s", 120.0 / truth["cadence_spm"])
+    if truth.get("stride_time_s", 0.0) > 0:
         truth.setdefault("step_time_s", truth["stride_time_s"] / 2)
         truth.setdefault("cadence_spm", 120.0 / truth["stride_time_s"])
-    if "step_length_l_m" in truth and "step_length_r_m" in truth:
-        truth.setdefault("stride_length_m", truth["step_length_l_m"] + truth["step_length_r_m"])
+    if "step_length_m" in truth:
+        truth.setdefault("stride_length_m", 2 * truth["step_length_m"])
     if "stride_length_m" in truth:
         truth.setdefault("step_length_m", truth["stride_length_m"] / 2)
+    if "stride_length_m" in truth and truth.get("stride_time_s", 0.0) > 0:
+        truth.setdefault("walking_speed_mps", truth["stride_length_m"] / truth["stride_time_s"])
     return truth
+
+
+_Part = TypeVar("_Part")
+_Found = TypeVar("_Found")
+
+
+def readable(folder: Path, parts: Iterable[_Part], read: Callable[[_Part], Iterable[_Found]]) -> Iterator[_Found]:
+    """What is read of every row or file of a dataset. Those that cannot be read are left out, named and counted in warnings.
+
+    Raises:
+        InputError: none can be read.
+    """
+    count, faults = 0, []
+    for part in parts:
+        count += 1
+        try:
+            found = list(read(part))
+        except InputError as error:
+            faults.append(str(error))
+            continue
+        yield from found
+    if faults and len(faults) == count:
+        raise InputError(
+            faults[0] if count == 1 else f"none of the {count} rows or files of {folder} can be read; of the first: {faults[0]}"
+        )
+    for fault in faults:
+        logging.getLogger(__name__).warning("unreadable: %s", fault)
+    if faults:
+        logging.getLogger(__name__).warning("%d of %d rows or files of %s are unreadable and left out", len(faults), count, folder)
 
 
 def unique(recordings: Iterable[Recording]) -> list[Recording]:

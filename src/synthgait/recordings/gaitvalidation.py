@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from synthgait.errors import InputError
-from synthgait.recordings.base import Recording, merge_sides, signal_table
-from synthgait.recordings.tables import number, read_table, require, sex
+from synthgait.recordings.base import Recording, merge_sides, readable, signal_table
+from synthgait.recordings.tables import number, one_line, read_table, require, sex
 
 NAME = "gaitvalidation_video_pose"
 LICENCE = "none stated: internal evaluation only"
@@ -58,26 +58,29 @@ def read(folder: Path) -> Iterator[Recording]:
     index = read_table(folder / "sensor_all_df.csv")
     require(index, ("trial name", "ID"), folder / "sensor_all_df.csv")
     poses = {path.stem: path for path in sorted(folder.glob("keypoints*/*.npy"))}
-    found = False
-    for _, row in index.iterrows():
-        trial = str(row["trial name"]).removesuffix(".csv")
-        if trial in poses:
-            found = True
-            yield from _recordings(trial, row, poses[trial], folder / "sensor_report_noraxon" / f"{trial}.csv")
-    if not found:
+    rows = [(str(row["trial name"]).removesuffix(".csv"), row) for _, row in index.iterrows()]
+    trials = [(trial, row) for trial, row in rows if trial in poses]
+    if not trials:
         raise InputError(
             f"{folder} has no key points (keypoints*/<trial>.npy) for any trial of sensor_all_df.csv; the dataset is incomplete"
         )
+    reports = folder / "sensor_report_noraxon"
+    yield from readable(folder, trials, lambda t: _recordings(*t, poses[t[0]], reports / f"{t[0]}.csv"))
 
 
 def _recordings(trial: str, row: Any, pose_path: Path, report_path: Path) -> Iterator[Recording]:
-    pose = np.load(pose_path, allow_pickle=False).astype(float)
+    try:
+        pose = np.load(pose_path, allow_pickle=False).astype(float)
+    except (ValueError, OSError) as error:
+        raise InputError(f"{pose_path} cannot be read as an array ({one_line(error)}); restore the file") from None
     if pose.ndim != 3 or pose.shape[1:] != (len(_JOINTS), 3):
         raise InputError(f"{pose_path} has shape {pose.shape}; (frames, {len(_JOINTS)}, 3) is expected")
     report = read_table(report_path, encoding="utf-8-sig")
     require(report, [column for column, _ in _REPORT.values()], report_path)
     values = report.iloc[0]
-    truth = {name: value * factor for name, (column, factor) in _REPORT.items() if (value := number(values, column)) is not None}
+    truth = {
+        name: value * factor for name, (column, factor) in _REPORT.items() if (value := number(values, column, report_path)) is not None
+    }
     away = pose[-1, _JOINTS.index("pelvis"), 2] >= pose[0, _JOINTS.index("pelvis"), 2]
     sign = 1.0 if away else -1.0
     world = 0.001 * np.stack([sign * pose[..., 2], -pose[..., 1], sign * pose[..., 0]], axis=-1)
@@ -93,10 +96,10 @@ def _recordings(trial: str, row: Any, pose_path: Path, report_path: Path) -> Ite
             variant=variant,
             signals=signal_table({f"{j}_{a}": points[:, i, k] for i, j in enumerate(_JOINTS) for k, a in enumerate("xyz")}),
             sampling_rate_hz=_RATE_HZ,
-            age_years=number(row, "Age"),
+            age_years=number(row, "Age", f"sensor_all_df.csv of {trial}"),
             sex=sex(str(row.get("Gender", ""))),
             # the column says cm and holds metres
-            height_m=_height_m(number(values, "Height [cm]")),
+            height_m=_height_m(number(values, "Height [cm]", report_path)),
             pathology="dizziness" if dizzy else "none",
             affected_side=None if dizzy else "none",
             truth=merge_sides(truth),

@@ -11,6 +11,7 @@ from typing import Any
 from scipy.io import loadmat
 
 from synthgait.errors import InputError
+from synthgait.recordings.tables import one_line
 
 
 def load_mat(path: Path, variable: str) -> Any:
@@ -20,7 +21,7 @@ def load_mat(path: Path, variable: str) -> Any:
     except FileNotFoundError:
         raise InputError(f"{path} is not there; the dataset is incomplete") from None
     except Exception as error:
-        raise InputError(f"{path} cannot be read as a MATLAB file ({error}); restore the file") from None
+        raise InputError(f"{path} cannot be read as a MATLAB file ({one_line(error)}); restore the file") from None
     if variable not in content:
         raise InputError(f"{path} has no variable {variable!r}; it has {', '.join(k for k in content if not k.startswith('_'))}")
     return content[variable]

@@ -17,7 +17,7 @@ import numpy as np
 
 from synthgait.conventions import GRAVITY_MPS2, IMU_CHANNELS
 from synthgait.errors import InputError
-from synthgait.recordings.base import Recording, merge_sides
+from synthgait.recordings.base import Recording, merge_sides, readable
 from synthgait.recordings.matlab import field, fields, load_mat
 
 NAME = "mobgap_example"
@@ -33,21 +33,24 @@ def read(folder: Path) -> Iterator[Recording]:
     if not files:
         raise InputError(f"{folder} has no data/lab/<cohort>/<person>/data.mat; it is not {NAME}")
     people = _people(folder)
-    for path in files:
-        cohort, person = path.parent.parent.name, path.parent.name
-        about = people.get(cohort, {}).get(person, {})
-        root = load_mat(path, "data")
-        for measure in fields(root):
-            for test in fields(field(root, measure)):
-                for trial in fields(field(root, f"{measure}.{test}")):
-                    where = f"{measure}.{test}.{trial}"
-                    if field(root, f"{where}.SU.LowerBack") is not None:
-                        yield from _bouts(path, root, where, cohort, person, about)
+    yield from readable(folder, files, lambda path: _person(path, people))
 
 
 def _people(folder: Path) -> dict[str, Any]:
     found = sorted(folder.rglob("participant_metadata.json"))
     return json.loads(found[0].read_text()) if found else {}
+
+
+def _person(path: Path, people: dict[str, Any]) -> Iterator[Recording]:
+    cohort, person = path.parent.parent.name, path.parent.name
+    about = people.get(cohort, {}).get(person, {})
+    root = load_mat(path, "data")
+    for measure in fields(root):
+        for test in fields(field(root, measure)):
+            for trial in fields(field(root, f"{measure}.{test}")):
+                where = f"{measure}.{test}.{trial}"
+                if field(root, f"{where}.SU.LowerBack") is not None:
+                    yield from _bouts(path, root, where, cohort, person, about)
 
 
 def _bouts(path: Path, root: Any, where: str, cohort: str, person: str, about: dict[str, Any]) -> Iterator[Recording]:

@@ -8,6 +8,7 @@ Ensink et al., Sensors 2024;24:710. MIT licence.
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +18,8 @@ import pandas as pd
 from synthgait.conventions import IMU_CHANNELS
 from synthgait.errors import InputError
 from synthgait.inertial import foot_strides
-from synthgait.recordings.base import Recording, merge_sides
-from synthgait.recordings.tables import number, read_table, require
+from synthgait.recordings.base import Recording, merge_sides, readable
+from synthgait.recordings.tables import number, one_line, read_table, require
 
 NAME = "movingreality_stroke_imu"
 LICENCE = "MIT"
@@ -32,21 +33,24 @@ def read(folder: Path) -> Iterator[Recording]:
     """All trials of ``meta.csv``. Raises InputError for a missing file, column or sensor."""
     meta = read_table(folder / "meta.csv")
     require(meta, ("file", "subject", "trial", "fixed_treadmill_speed", "speed_mps"), folder / "meta.csv")
-    for _, row in meta.iterrows():
-        path = folder / str(row["file"])
-        if not path.is_file():
-            raise InputError(f"{folder / 'meta.csv'} names {row['file']}, which is not there; restore the file or remove its row")
-        yield _recording(path, row)
+    yield from readable(folder, (row for _, row in meta.iterrows()), lambda row: [_recording(folder / str(row["file"]), row)])
 
 
 def _recording(path: Path, row: pd.Series) -> Recording:
-    with np.load(path, allow_pickle=False) as stored:
-        missing = [key for key in ("data", "sensors") if key not in stored.files]
-        if missing:
-            raise InputError(f"{path} has no array {missing[0]!r}; it is not a trial of {NAME}")
-        data = stored["data"].astype(float)
-        sensors = [str(s) for s in stored["sensors"]]
-        rate = float(stored["fs"]) if "fs" in stored.files else 100.0
+    where = f"the row of {path.name} in {path.with_name('meta.csv')}"
+    if not path.is_file():
+        raise InputError(f"{path.with_name('meta.csv')} names {row['file']}, which is not there; restore the file or remove its row")
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {key: stored[key] for key in stored.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} cannot be read as arrays ({one_line(error)}); restore the file") from None
+    missing = [key for key in ("data", "sensors") if key not in arrays]
+    if missing:
+        raise InputError(f"{path} has no array {missing[0]!r}; it is not a trial of {NAME}")
+    data = arrays["data"].astype(float)
+    sensors = [str(s) for s in arrays["sensors"]]
+    rate = float(arrays.get("fs", 100.0))
     signals = {
         f"{_PLACEMENTS[sensor]}_{channel}": data[i, :, c]
         for i, sensor in enumerate(sensors)
@@ -56,7 +60,7 @@ def _recording(path: Path, row: pd.Series) -> Recording:
     length = data.shape[1] / rate
     start = max(0.0, length - _SECTION_S)
     truth: dict[str, float] = {}
-    speed = number(row, "speed_mps")
+    speed = number(row, "speed_mps", where)
     if str(row["fixed_treadmill_speed"]).lower() == "true" and speed is not None:
         truth["walking_speed_mps"] = speed
         # the stride_T columns of meta.csv are wrong for some trials: take the feet's own rhythm
@@ -68,7 +72,7 @@ def _recording(path: Path, row: pd.Series) -> Recording:
             durations.append(float(np.mean(strides.end_s - strides.start_s)))
         truth["stride_time_s"] = float(np.mean(durations))
         truth["stride_length_m"] = speed * truth["stride_time_s"]
-    height = number(row, "height_cm")
+    height = number(row, "height_cm", where)
     return Recording(
         dataset=NAME,
         recording_id=f"{row['subject']}_{row['trial']}",
@@ -78,9 +82,9 @@ def _recording(path: Path, row: pd.Series) -> Recording:
         sampling_rate_hz=rate,
         start_s=start,
         end_s=length,
-        age_years=number(row, "age"),
+        age_years=number(row, "age", where),
         height_m=None if height is None else height / 100.0,
-        mass_kg=number(row, "mass_kg"),
+        mass_kg=number(row, "mass_kg", where),
         pathology="stroke",
         truth=merge_sides(truth),
         reference_source="treadmill speed; stride time from the feet's sensors" if truth else "",

@@ -7,8 +7,10 @@ channels). Out: recordings; and back.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +19,25 @@ import pandas as pd
 import yaml
 
 from synthgait.errors import InputError
-from synthgait.recordings.base import EMG_MUSCLES, KINDS, TRUTH, Recording, signal_table
-from synthgait.recordings.tables import fill_gaps, number, read_table, require, text
+from synthgait.recordings.base import EMG_MUSCLES, KINDS, TRUTH, Recording, channels_of, merge_sides, no_channel, readable, signal_table
+from synthgait.recordings.tables import fill_gaps, number, one_line, read_table, require, text, word
 
 _REQUIRED = ("recording_id", "subject_id", "file", "kind")
-_TEXTS = ("sex", "pathology", "affected_side")
+#: Words of other people for ours, in small letters; any other pathology is kept as it is written.
+_WORDS = {
+    "sex": {"f": "female", "w": "female", "m": "male"},
+    "pathology": dict.fromkeys(("none", "no", "healthy", "control", "normal", "able-bodied", "able bodied", "able_bodied"), "none"),
+    "affected_side": {"l": "left", "r": "right", "bilateral": "both", "no": "none"},
+    "emg_side": {"left": "l", "right": "r"},
+}
+#: With these joints markers show a walk as key points do.
+_LEGS = tuple(f"{joint}_{side}_{axis}" for joint in ("hip", "knee", "ankle") for side in "lr" for axis in "xyz")
 _NUMBERS = ("age_years", "height_m", "mass_kg", "leg_length_m", "start_s", "end_s")
 COLUMNS = (
     *("recording_id", "subject_id", "file", "kind", "variant", "sampling_rate_hz", "start_s", "end_s"),
     *("age_years", "sex", "height_m", "mass_kg", "leg_length_m", "pathology", "affected_side"),
     *TRUTH,
-    *("reference_source", "emg_file", "emg_side"),
+    *("reference_source", "emg_file", "emg_side", "walk_id"),
 )
 
 
@@ -37,23 +47,55 @@ def is_plain(folder: Path) -> bool:
 
 
 def read(folder: Path) -> Iterator[Recording]:
-    """Every row. Raises InputError for a missing file or column, a wrong unit, a clock that runs back."""
+    """Every row that can be read (see ``base.readable``). Markers with hips, knees and ankles, where no row of the same walk
+    has key points in space, are those.
+
+    Raises InputError for a missing file or column, an unknown kind, a row without a name, and where no row can be read.
+    """
     about = _about(folder / "dataset.yaml")
     index_path = folder / "recordings.csv"
-    table = read_table(
-        index_path, dtype={c: str for c in ("recording_id", "subject_id", "file", "kind", "variant", "emg_file", "emg_side")}
-    )
+    table = read_table(index_path, dtype=str, keep_default_na=False)
     require(table, _REQUIRED, index_path)
-    read_files: dict[str, pd.DataFrame] = {}
-    for line, (_, row) in enumerate(table.iterrows(), start=2):
+    rows = [(f"line {line} of {index_path}", row) for line, (_, row) in enumerate(table.iterrows(), start=2)]
+    for where, row in rows:
         for column in _REQUIRED:
             if text(row, column) is None:
-                raise InputError(f"line {line} of {index_path} has no {column}; fill it in")
-        file = str(text(row, "file"))
-        if file not in read_files:
-            # several rows may describe one file; keep only the latest, they come together
-            read_files = {file: read_table(_inside(folder, file, index_path))}
-        yield _recording(folder, about, row, read_files[file], _inside(folder, file, index_path))
+                raise InputError(f"{where} has no {column}; fill it in")
+        if text(row, "kind") not in KINDS:
+            raise InputError(f"kind in {where} is {text(row, 'kind')!r}; write one of {', '.join(KINDS)}")
+    posed = {_walk_id(row) for _, row in rows if text(row, "kind") == "keypoints_3d"}
+    unread: list[str] = []
+
+    # several rows may describe one file; keep only the latest, they come together
+    @lru_cache(maxsize=1)
+    def signals_of(file: str) -> tuple[Path, pd.DataFrame]:
+        path = _inside(folder, file, index_path)
+        return path, read_table(path)
+
+    def recordings_of(part: tuple[str, pd.Series]) -> Iterator[Recording]:
+        where, row = part
+        path, signals = signals_of(str(text(row, "file")))
+        kind = str(text(row, "kind"))
+        alone = kind == "markers" and _walk_id(row) not in posed
+        if alone and set(_LEGS) <= set(signals.columns):
+            kind, alone = "keypoints_3d", False
+        recording = _recording(folder, about, row, where, kind, signals, path)
+        if alone:
+            unread.append(recording.recording_id)
+        yield recording
+
+    yield from readable(folder, rows, recordings_of)
+    if unread:
+        logging.getLogger(__name__).warning(
+            "no method reads the markers of %s in %s, which have not both hips, knees and ankles (hip_l_x ...); "
+            "name them so, or add rows of keypoints_3d with the same walk_id",
+            ", ".join(unread),
+            folder,
+        )
+
+
+def _walk_id(row: Any) -> str | None:
+    return word(row, "walk_id") or text(row, "recording_id")
 
 
 def read_signals(path: Path, kind: str) -> tuple[dict[str, np.ndarray], float | None]:
@@ -67,10 +109,15 @@ def read_signals(path: Path, kind: str) -> tuple[dict[str, np.ndarray], float | 
 def _about(path: Path) -> dict[str, Any]:
     try:
         about = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not in UTF-8 ({one_line(error)}); save it so") from None
     except yaml.YAMLError as error:
         raise InputError(f"{path} is no YAML ({str(error).splitlines()[0]}); write name, licence and citation") from None
     if not isinstance(about, dict) or not about.get("name"):
         raise InputError(f"{path} has no name; write name, licence and citation")
+    units = about.get("units") or about.get("keypoint_units")
+    if units not in (None, "m", "px"):
+        raise InputError(f"{path} says units {units!r}; convert key points to metres (m), or leave them in pixels (px)")
     return about
 
 
@@ -81,22 +128,21 @@ def _inside(folder: Path, file: str, index_path: Path) -> Path:
     raise InputError(f"{index_path} names the file {file}, which is not below {folder}; put it into signals/")
 
 
-def _recording(folder: Path, about: dict[str, Any], row: Any, table: pd.DataFrame, path: Path) -> Recording:
-    kind = str(text(row, "kind"))
-    if kind not in KINDS:
-        raise InputError(f"recording {text(row, 'recording_id')} of {folder} is of kind {kind!r}; write one of {', '.join(KINDS)}")
-    signals, rate = _signals(table, number(row, "sampling_rate_hz"), path, kind)
+def _recording(folder: Path, about: dict[str, Any], row: Any, where: str, kind: str, table: pd.DataFrame, path: Path) -> Recording:
+    signals, rate = _signals(table, number(row, "sampling_rate_hz", where), path, kind)
     units = str(about.get("units") or about.get("keypoint_units") or ("px" if kind == "keypoints_2d" else "m"))
-    emg_file = text(row, "emg_file")
+    emg_file = word(row, "emg_file")
     emg = None if emg_file is None else _emg(_inside(folder, emg_file, folder / "recordings.csv"))
-    emg_side = text(row, "emg_side")
-    if emg is not None and emg_side not in ("l", "r", "left", "right"):
-        raise InputError(f"emg_side of recording {text(row, 'recording_id')} is {emg_side!r}; write l or r")
-    texts = {column: text(row, column) for column in _TEXTS}
-    if texts["sex"] is not None:
-        texts["sex"] = {"f": "female", "m": "male"}.get(texts["sex"].lower(), texts["sex"].lower())
+    texts = {column: _worded(row, column) for column in _WORDS}
+    emg_side = texts.pop("emg_side")
+    if emg is not None and emg_side not in ("l", "r"):
+        raise InputError(f"emg_side in {where} is {word(row, 'emg_side')!r}; write l or r")
+    truth = {name: value for name in TRUTH if (value := number(row, name, where)) is not None}
+    for name, value in truth.items():
+        if value <= 0:
+            raise InputError(f"{name} in {where} is {value:g}; write what was measured, above 0, or nothing where it is unknown")
     start = _first_time(table)
-    numbers = {column: number(row, column) for column in _NUMBERS}
+    numbers = {column: number(row, column, where) for column in _NUMBERS}
     for column in ("start_s", "end_s"):
         # sections are written on the file's clock, which need not begin at zero
         value = numbers[column]
@@ -107,20 +153,30 @@ def _recording(folder: Path, about: dict[str, Any], row: Any, table: pd.DataFram
         recording_id=str(text(row, "recording_id")),
         subject_id=str(text(row, "subject_id")),
         kind=kind,
-        variant=text(row, "variant") or "main",
-        walk_id=text(row, "walk_id") or "",
+        variant=word(row, "variant") or "main",
+        walk_id=word(row, "walk_id") or "",
         signals=signals,
         sampling_rate_hz=rate,
-        truth={name: value for name in TRUTH if (value := number(row, name)) is not None},
-        reference_source=text(row, "reference_source") or "",
+        truth=merge_sides(truth),
+        reference_source=word(row, "reference_source") or "",
         emg=emg,
-        emg_side=emg_side[0] if emg is not None and emg_side else None,
+        emg_side=None if emg is None else emg_side,
         pixels=units == "px",
         licence=str(about.get("licence", about.get("license", "")) or ""),
         citation=str(about.get("citation", "") or ""),
+        other={str(c): text(row, c) or "" for c in row.index if c not in COLUMNS},
         **texts,  # type: ignore[arg-type]
         **numbers,  # type: ignore[arg-type]
     )
+
+
+def _worded(row: Any, column: str) -> str | None:
+    """One of our words for what a row says; what is no word of ours as it is written."""
+    value = word(row, column)
+    if value is None:
+        return None
+    found = _WORDS[column].get(value.lower(), value)
+    return found if column == "pathology" else found.lower()
 
 
 def _first_time(table: pd.DataFrame) -> float:
@@ -128,10 +184,10 @@ def _first_time(table: pd.DataFrame) -> float:
 
 
 def _signals(table: pd.DataFrame, rate: float | None, path: Path, kind: str) -> tuple[dict[str, np.ndarray], float | None]:
-    channels = [c for c in table.columns if c not in ("time_s", "percent")]
-    for channel in channels:
-        if not pd.api.types.is_numeric_dtype(table[channel]):
-            raise InputError(f"column {channel} of {path} holds something that is no number; mend or remove it")
+    channels = channels_of(kind, table.columns)
+    if not channels:
+        raise InputError(f"{no_channel(str(path), kind)}; it has {', '.join(map(str, table.columns[:12]))}")
+    _check_numbers(table, [*channels, *(c for c in ("time_s",) if c in table.columns)], path)
     values = table[channels].to_numpy(float)
     if "time_s" not in table.columns:
         if kind != "joint_angles":
@@ -159,14 +215,23 @@ def _signals(table: pd.DataFrame, rate: float | None, path: Path, kind: str) -> 
 def _emg(path: Path) -> pd.DataFrame:
     table = read_table(path)
     require(table, ("percent",), path)
-    percent = table["percent"].to_numpy(float)
-    if np.any(np.diff(percent) <= 0) or percent[0] < 0 or percent[-1] > 100:
-        raise InputError(f"percent of {path} does not increase within 0 to 100; write the gait cycle in percent")
     known = {f"{m}_{s}" for m in EMG_MUSCLES for s in "lr"}
     kept = ["percent", *(c for c in table.columns if c in known)]
     if len(kept) == 1:
         raise InputError(f"{path} has no known muscle; name columns like soleus_r, of {', '.join(EMG_MUSCLES)}")
+    _check_numbers(table, kept, path)
+    percent = table["percent"].to_numpy(float)
+    if not np.all(np.diff(percent) > 0) or not 0 <= percent[0] <= percent[-1] <= 100:
+        raise InputError(f"percent of {path} does not increase within 0 to 100; write the gait cycle in percent")
+    if percent[-1] <= 1:
+        raise InputError(f"percent of {path} ends at {percent[-1]:g}, a hundredth of the gait cycle; write 0 to 100")
     return table[kept].astype(float)
+
+
+def _check_numbers(table: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
+    for column in columns:
+        if not pd.api.types.is_numeric_dtype(table[column]):
+            raise InputError(f"column {column} of {path} holds something that is no number; mend or remove it")
 
 
 def write_plain(recordings: Sequence[Recording], folder: Path | str) -> Path:
@@ -199,7 +264,7 @@ def write_plain(recordings: Sequence[Recording], folder: Path | str) -> Path:
         if recording.emg is not None:
             rows[-1]["emg_file"] = f"{_safe(recording.recording_id)}_emg.csv"
             _write_csv(recording.emg, folder / "signals" / rows[-1]["emg_file"])
-    _write_csv(pd.DataFrame(rows, columns=[*COLUMNS, "walk_id"]), folder / "recordings.csv")
+    _write_csv(pd.DataFrame(rows, columns=list(dict.fromkeys([*COLUMNS, *(c for row in rows for c in row)]))), folder / "recordings.csv")
     return folder
 
 
@@ -216,7 +281,7 @@ def _table(recording: Recording) -> pd.DataFrame:
 
 def _row(recording: Recording, file: str) -> dict[str, Any]:
     names = [c for c in COLUMNS if c not in TRUTH and c not in ("file", "emg_file")]
-    return {**{c: getattr(recording, c) for c in names}, "file": file, "walk_id": recording.walk_id, **recording.truth}
+    return {**recording.other, **{c: getattr(recording, c) for c in names}, "file": file, **recording.truth}
 
 
 def _write_csv(table: pd.DataFrame, path: Path) -> None:

@@ -21,8 +21,8 @@ import pandas as pd
 from scipy.signal import butter, sosfiltfilt
 
 from synthgait.errors import InputError
-from synthgait.recordings.base import EMG_MUSCLES, Recording, merge_sides, signal_table
-from synthgait.recordings.tables import number, read_table, sex
+from synthgait.recordings.base import EMG_MUSCLES, Recording, merge_sides, readable, signal_table
+from synthgait.recordings.tables import number, one_line, read_table, sex
 
 NAME = "schreiber_moissenet_2019"
 LICENCE = "CC BY 4.0"
@@ -45,17 +45,23 @@ class _Walk(NamedTuple):
 def read(folder: Path) -> Iterator[Recording]:
     """All walking trials. Raises InputError for an unreadable c3d or a missing marker or event."""
     people = _people(folder)
-    legs = {p.stem.split("_")[0]: _leg_length(p) for p in sorted(folder.rglob("*_ST.c3d"))}
-    walks = [_walk(path) for path in sorted(folder.rglob("*.c3d")) if _FILE.match(path.stem)]
-    if not walks:
+    walks, largest = _walks(folder)
+    legs = dict(readable(folder, sorted(folder.rglob("*_ST.c3d")), lambda path: [(path.stem.split("_")[0], _leg_length(path))]))
+    yield from readable(folder, walks, lambda w: _recordings(w, people.get(w.subject, {}), legs.get(w.subject), largest))
+
+
+def _walks(folder: Path) -> tuple[list[_Walk], dict[tuple[str, str], float]]:
+    """All walking trials, and the largest value of every envelope: (person, muscle) -> volts."""
+    paths = [path for path in sorted(folder.rglob("*.c3d")) if _FILE.match(path.stem)]
+    if not paths:
         raise InputError(f"{folder} has no file like 2014001_C4_05.c3d; it is not {NAME}")
+    walks = list(readable(folder, paths, lambda path: [_walk(path)]))
     largest: dict[tuple[str, str], float] = {}
     for walk in walks:
         for muscle, envelope in walk.envelopes.items():
             key = (walk.subject, muscle)
             largest[key] = max(largest.get(key, 0.0), float(envelope.max()))
-    for walk in walks:
-        yield from _recordings(walk, people.get(walk.subject, {}), legs.get(walk.subject), largest)
+    return walks, largest
 
 
 def _people(folder: Path) -> dict[str, Any]:
@@ -72,7 +78,7 @@ def _open(path: Path) -> Any:
     try:
         return ezc3d.c3d(str(path))
     except Exception as error:
-        raise InputError(f"{path} cannot be read as c3d ({error}); restore the file") from None
+        raise InputError(f"{path} cannot be read as c3d ({one_line(error)}); restore the file") from None
 
 
 def _markers(c3d: Any, path: Path) -> tuple[dict[str, np.ndarray], float]:
@@ -228,6 +234,7 @@ def _emg(walk: _Walk, largest: dict[tuple[str, str], float]) -> pd.DataFrame | N
 
 def _recordings(walk: _Walk, person: Any, leg_length_m: float | None, largest: dict[tuple[str, str], float]) -> Iterator[Recording]:
     truth, emg = _truth(walk), _emg(walk, largest)
+    where = f"anthropometrics.csv of {walk.subject}"
     for kind, points in (("markers", walk.markers), ("keypoints_3d", _joint_centres(walk.markers))):
         signals = {f"{name}_{axis}": xyz[:, i] for name, xyz in points.items() for i, axis in enumerate("xyz")}
         yield Recording(
@@ -238,10 +245,10 @@ def _recordings(walk: _Walk, person: Any, leg_length_m: float | None, largest: d
             kind=kind,
             signals=signal_table(signals),
             sampling_rate_hz=walk.rate,
-            age_years=number(person, "age"),
+            age_years=number(person, "age", where),
             sex=sex(person.get("gender")),
-            height_m=number(person, "height"),
-            mass_kg=number(person, "mass"),
+            height_m=number(person, "height", where),
+            mass_kg=number(person, "mass", where),
             leg_length_m=leg_length_m,
             pathology="none",
             affected_side="none",

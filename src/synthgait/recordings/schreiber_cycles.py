@@ -58,18 +58,12 @@ def cycles(folder: Path) -> list[Cycle]:
         still = {m: xyz * np.array([turn, 1.0, turn]) for m, xyz in still.items()}
         standing[path.stem.split("_")[0]] = {side: _angles(still, side) for side in "rl"}
     people = schreiber._people(folder)
-    walks = [schreiber._walk(path) for path in sorted(folder.rglob("*.c3d")) if schreiber._FILE.match(path.stem)]
-    if not walks:
-        raise InputError(f"{folder} has no file like 2014001_C4_05.c3d; it is not {schreiber.NAME}")
-    largest: dict[tuple[str, str], float] = {}
-    for walk in walks:
-        for muscle, envelope in walk.envelopes.items():
-            largest[walk.subject, muscle] = max(largest.get((walk.subject, muscle), 0.0), float(envelope.max()))
+    walks, largest = schreiber._walks(folder)
     found = []
     for walk in walks:
         if walk.subject not in standing:
             raise InputError(f"{folder} has no standing trial {walk.subject}_ST.c3d; joint angles need it for their zero")
-        mass = number(people.get(walk.subject, {}), "mass")
+        mass = number(people.get(walk.subject, {}), "mass", f"anthropometrics.csv of {walk.subject}")
         plates = _plates(walk, mass * GRAVITY_MPS2) if mass else {}
         truth = schreiber._truth(walk)
         for label, side in (("Right", "r"), ("Left", "l")):

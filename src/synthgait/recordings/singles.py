@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from synthgait.errors import InputError
-from synthgait.recordings.base import Recording, signal_table
+from synthgait.recordings.base import Recording, readable, signal_table
 from synthgait.signal_events import forward_axis
 
 NAME = "singles_opensim"
@@ -42,11 +42,14 @@ def read(folder: Path) -> Iterator[Recording]:
     paths = sorted(p for p in folder.rglob("*.trc") if "walk" in p.stem and "static" not in p.stem)
     if not paths:
         raise InputError(f"{folder} has no walking .trc file; it is not {NAME}")
-    for path in paths:
-        markers, rate = _trc(path)
-        points = _points(markers)
-        if "ankle_l" in points and "ankle_r" in points:
-            yield _recording(path, points, rate)
+    yield from readable(folder, paths, _walk)
+
+
+def _walk(path: Path) -> Iterator[Recording]:
+    markers, rate = _trc(path)
+    points = _points(markers)
+    if "ankle_l" in points and "ankle_r" in points:
+        yield _recording(path, points, rate)
 
 
 def _trc(path: Path) -> tuple[dict[str, np.ndarray], float]:

@@ -14,6 +14,9 @@ import pandas as pd
 
 from synthgait.errors import InputError
 
+#: What people write where they know nothing, in small letters.
+BLANK = ("-", "?", "na", "n/a", "nan", "<na>", "null", "unknown")
+
 
 def read_table(path: Path, **options: Any) -> pd.DataFrame:
     """A CSV or text table. Raises InputError when it is missing, empty or unreadable."""
@@ -21,11 +24,16 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
         table = pd.read_csv(path, **options)
     except FileNotFoundError:
         raise InputError(f"{path} is not there; the dataset is incomplete") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as a table ({error}); restore the file") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path} cannot be read as a table ({one_line(error)}); restore the file") from None
     if table.empty:
         raise InputError(f"{path} has no rows; restore the file")
     return table
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, without line breaks."""
+    return " ".join(str(error).split())
 
 
 def require(table: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
@@ -35,18 +43,32 @@ def require(table: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
             raise InputError(f"{path} has no column {column!r}; it has {', '.join(map(str, table.columns[:12]))}")
 
 
-def number(row: Any, column: str) -> float | None:
-    """A finite number of a row, or None where it is blank or no number."""
-    value = pd.to_numeric(row.get(column), errors="coerce")
-    return None if value is None or not np.isfinite(value) else float(value)
+def number(row: Any, column: str, where: object) -> float | None:
+    """A finite number of a row, or None where it is blank. Raises InputError, saying where, for anything else."""
+    value = word(row, column)
+    if value is None or value.lower() == "none":
+        return None
+    try:
+        found = float(value)
+    except ValueError:
+        found = np.nan
+    if not np.isfinite(found):
+        raise InputError(f"{column} in {where} is {value!r}; write a plain number like 1.75, or nothing where it is unknown")
+    return found
 
 
 def text(row: Any, column: str) -> str | None:
-    """A text of a row without surrounding blanks, or None where it is blank."""
+    """A text of a row without surrounding blanks, or None where there is nothing else."""
     value = row.get(column)
     if value is None or (isinstance(value, float) and np.isnan(value)) or not str(value).strip():
         return None
     return str(value).strip()
+
+
+def word(row: Any, column: str) -> str | None:
+    """As ``text``; one of ``BLANK`` is None too."""
+    value = text(row, column)
+    return None if value is None or value.lower() in BLANK else value
 
 
 def sex(value: str | None) -> str | None:

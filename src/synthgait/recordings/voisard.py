@@ -22,7 +22,7 @@ import numpy as np
 from synthgait.conventions import IMU_CHANNELS
 from synthgait.errors import InputError
 from synthgait.inertial import foot_strides
-from synthgait.recordings.base import Recording, merge_sides
+from synthgait.recordings.base import Recording, merge_sides, readable
 from synthgait.recordings.tables import fill_gaps, number, read_table, require, sex
 
 NAME = "voisard_healthy_imu"
@@ -42,20 +42,23 @@ def read(folder: Path) -> Iterator[Recording]:
     annotations = sorted(p for p in folder.rglob("*.json") if p.stem.removesuffix("_meta").count("-") == 1)
     if not annotations:
         raise InputError(f"{folder} has no annotation like 7-4.json; it is not {NAME}")
-    for path in annotations:
-        try:
-            meta = json.loads(path.read_text())
-            bounds, turn = meta["TrialBoundaries"], meta["UTurnBoundaries"]
-            events = {"l": meta["LeftFootEvents"], "r": meta["RightFootEvents"]}
-        except (json.JSONDecodeError, KeyError) as error:
-            raise InputError(f"{path} lacks {error}; it is not an annotation of {NAME}") from None
-        signals = _signals(path)
-        last = len(next(iter(signals.values())))
-        for way, (first, end) in (("out", (bounds[0], turn[0])), ("back", (turn[1], bounds[1]))):
-            end = min(end, last - 1)
-            contacts = sorted((contact, side) for side in "lr" for _, contact in events[side] if first <= contact <= end)
-            if end - first > 3 * _RATE_HZ and len(contacts) >= _MINIMUM_STEPS:
-                yield _recording(path, meta, way, signals, first, end, contacts)
+    yield from readable(folder, annotations, _trial)
+
+
+def _trial(path: Path) -> Iterator[Recording]:
+    try:
+        meta = json.loads(path.read_text())
+        bounds, turn = meta["TrialBoundaries"], meta["UTurnBoundaries"]
+        events = {"l": meta["LeftFootEvents"], "r": meta["RightFootEvents"]}
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{path} lacks {error}; it is not an annotation of {NAME}") from None
+    signals = _signals(path)
+    last = len(next(iter(signals.values())))
+    for way, (first, end) in (("out", (bounds[0], turn[0])), ("back", (turn[1], bounds[1]))):
+        end = min(end, last - 1)
+        contacts = sorted((contact, side) for side in "lr" for _, contact in events[side] if first <= contact <= end)
+        if end - first > 3 * _RATE_HZ and len(contacts) >= _MINIMUM_STEPS:
+            yield _recording(path, meta, way, signals, first, end, contacts)
 
 
 def _signals(path: Path) -> dict[str, np.ndarray]:
@@ -99,7 +102,7 @@ def _recording(
     if len(lengths) == 2 and "stride_time_s" in truth:
         truth["stride_length_m"] = float(np.mean(lengths))
         truth["walking_speed_mps"] = truth["stride_length_m"] / truth["stride_time_s"]
-    height = number(meta, "Height")
+    height = number(meta, "Height", path)
     stem = path.stem.removesuffix("_meta")
     return Recording(
         dataset=NAME,
@@ -110,10 +113,10 @@ def _recording(
         sampling_rate_hz=_RATE_HZ,
         start_s=start_s,
         end_s=end_s,
-        age_years=number(meta, "Age"),
+        age_years=number(meta, "Age", path),
         sex=sex(str(meta.get("Gender", ""))),
         height_m=None if height is None else height / 100.0,
-        mass_kg=number(meta, "Weight"),
+        mass_kg=number(meta, "Weight", path),
         pathology="none",
         affected_side="none",
         truth=merge_sides(truth),

@@ -10,6 +10,8 @@ figures per method.
   balls and the other way round (Kynkaanniemi et al., NeurIPS 2019).
 - ``nearest_training_ratio``: median distance of a synthetic stride to the nearest training stride over
   the same of held-out strides; far under 1 is copying.
+- ``nearest_alike_ratio``: among strides asked for under one condition, median distance to the nearest other one, over the same
+  among as many simulated strides of the nearest conditions; under 1 the method gives fewer kinds of walks than there are.
 - ``tstr_ratio``: error of speed and step length predicted from joint angles by a network trained on
   synthetic strides, sixteen under the conditions of each simulated one (a generator gives any number; open
   conditions would be drawn by how usual they are, which the held-out strides are not), over the error of one
@@ -39,6 +41,7 @@ KEYS = (
     "precision",
     "recall",
     "nearest_training_ratio",
+    "nearest_alike_ratio",
     "duplicates",
     "speed_error_median_mps",
     "step_length_error_median_m",
@@ -73,7 +76,7 @@ def compare(
         synthetic: method -> strides asked for under the held-out strides' conditions, at least as many.
         teachers: method -> strides asked for under the training strides' conditions, to train on for ``tstr_ratio``.
 
-    The ``opensim_*`` figures of ``KEYS`` are not among them: OpenSim is asked by ``generators.quality``.
+    ``nearest_alike_ratio`` and the ``opensim_*`` figures of ``KEYS`` are not among them: ``generators.quality`` finds them.
 
     Raises InputError: fewer than 10 held-out people.
     """
@@ -215,6 +218,12 @@ def precision_recall(real: np.ndarray, made: np.ndarray) -> tuple[float, float]:
     own_made = np.sort(_distances(made, made), 1)[:, neighbour]
     between = _distances(made, real)
     return float((between <= own_real[None, :]).any(1).mean()), float((own_made[None, :] >= between.T).any(1).mean())
+
+
+def nearest_alike(groups: np.ndarray) -> np.ndarray:
+    """(C,) median distance of a stride to the nearest of its group, of features (C, K, F)."""
+    apart = [_distances(group, group) + np.diag(np.full(len(group), np.inf)) for group in groups]
+    return np.array([np.median(distance.min(1)) for distance in apart])
 
 
 def duplicates(parts: Iterable[Trials]) -> int:

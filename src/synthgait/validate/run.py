@@ -7,10 +7,11 @@ Out: a list of rows (one per dataset, sensor, group, quantity and method), and t
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,7 +27,8 @@ from synthgait.validate.agreement import agree
 from synthgait.validate.floors import FLOORS, Floor
 from synthgait.validate.peers import asked
 
-QUANTITIES = ("walking_speed_mps", "step_length_m", "stride_length_m", "step_time_s", "stride_time_s", "cadence_spm")
+_SIDED = ("step_length_l_m", "step_length_r_m", "step_time_l_s", "step_time_r_s")
+QUANTITIES = ("walking_speed_mps", "step_length_m", "stride_length_m", "step_time_s", "stride_time_s", "cadence_spm", *_SIDED)
 #: Sensor of the table -> (placements it needs, name of the estimator's sensor). One-sided ones take
 #: the right side where both are there.
 _IMU_SENSORS: dict[str, tuple[tuple[tuple[str, ...], ...], str]] = {
@@ -51,12 +53,21 @@ class Estimator(Protocol):
     def predict(self, recording: Any, *, sensor: str | None = None, **how: Any) -> dict[str, Any]: ...
 
 
+@cache
+def _warn_once(sentence: str) -> None:
+    logging.getLogger(__name__).warning(sentence)
+
+
 def sensor_views(recording: Recording) -> Iterable[tuple[str, str, Recording]]:
-    """(sensor of the table, sensor of the estimator, the recording cut down to it) for every sensor present.
+    """(sensor of the table, sensor of the estimator, the recording cut down to it) for every sensor present. Sensors at
+    places that no method reads give nothing, and a warning, once for a recording.
 
     Poses of which the truth is how far they travel are taken on the spot.
     """
     if recording.kind == "imu":
+        read = {place for choices, _ in _IMU_SENSORS.values() for places in choices for place in places}
+        if not read & set(recording.placements):
+            _warn_once(f"no method reads {recording.name}, whose sensors are at {', '.join(recording.placements)}")
         for label, (choices, name) in _IMU_SENSORS.items():
             for placements in choices:
                 if all(p in recording.placements for p in placements):
@@ -113,7 +124,9 @@ def pairs(
                 for view in (v for v in members if v.subject_id == person and floor.reads(v, label)):
                     rows += compared(view, label, f"floor:{floor.name}", partial(floor.predict, view), quiet=True)
     columns = ("dataset", "sensor", "group", "quantity", "method", "recording_id", "subject_id", "truth", "estimate", "reason")
-    return pd.DataFrame(rows + curves, columns=[*columns, *emg.CURVE_COLUMNS])
+    table = pd.DataFrame(rows + curves, columns=[*columns, *emg.CURVE_COLUMNS])
+    # a table without rows has columns of objects, which would make objects of another's numbers
+    return table.astype(dict.fromkeys(("truth", "estimate", *emg.CURVE_COLUMNS), float))
 
 
 def _real_trained(views: Sequence[tuple[str, str, Recording]], estimator: Estimator, progress: bool) -> list[dict[str, Any]]:

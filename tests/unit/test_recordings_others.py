@@ -1,0 +1,225 @@
+"""Folders as other people write them: sides, words, blanks, gaps, markers, and rows that cannot be read."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from synthgait import recordings
+from synthgait.errors import InputError
+from synthgait.recordings import Recording, write_plain
+from synthgait.recordings.base import merge_sides
+from synthgait.validate import run
+from synthgait.validate.floors import CadenceHeight
+
+RATE = 50.0
+LEGS = [f"{joint}_{side}" for joint in ("hip", "knee", "ankle") for side in "lr"]
+
+
+def walker(kind="keypoints_3d", name="a", joints=(*LEGS, "neck"), **changes):
+    """Somebody who sways; only hips, knees, ankles and a neck are seen."""
+    time = np.arange(400) / RATE
+    axes = "xy" if kind == "keypoints_2d" else "xyz"
+    signals = {f"{j}_{a}": i / 10 + 0.1 * np.sin(2 * np.pi * time + k) for i, j in enumerate(joints) for k, a in enumerate(axes)}
+    values = {"dataset": "theirs", "recording_id": name, "subject_id": name, "kind": kind, "signals": signals, "sampling_rate_hz": RATE}
+    return Recording(**(values | {"height_m": 1.7, "truth": {"walking_speed_mps": 1.2}} | changes))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_plain([walker(name=name) for name in "abc"], tmp_path / "theirs")
+
+
+def rewrite(folder, row=0, **cells):
+    index = pd.read_csv(folder / "recordings.csv", dtype=str, keep_default_na=False)
+    for column, value in cells.items():
+        if column not in index:
+            index[column] = ""
+        index.loc[row, column] = value
+    index.to_csv(folder / "recordings.csv", index=False)
+
+
+def resignal(folder, change, name="a"):
+    path = next((folder / "signals").glob(f"{name}_*.csv"))
+    change(pd.read_csv(path)).to_csv(path, index=False)
+
+
+def rest_of(folder, caplog):
+    """What is read where row a cannot be, and the warning about it."""
+    read = recordings.load(folder)
+    assert [r.recording_id for r in read] == ["b", "c"]
+    assert "1 of 3 rows" in caplog.messages[-1]
+    assert not any("\n" in message for message in caplog.messages)
+    return caplog.messages[0]
+
+
+def test_truth_follows_from_sides_and_from_strides(folder):
+    blank = {"walking_speed_mps": ""}
+    sides = {"step_length_l_m": "0.5", "step_length_r_m": "0.7", "step_time_l_s": "0.6", "step_time_r_s": "0.4"}
+    rewrite(folder, 0, **blank, **sides)
+    rewrite(folder, 1, **blank, step_time_s="0.5")
+    rewrite(folder, 2, **blank, cadence_spm="120", step_length_m="0.6")
+    a, b, c = recordings.load(folder)
+    whole = {"walking_speed_mps": 1.2, "step_length_m": 0.6, "stride_length_m": 1.2, "step_time_s": 0.5, "stride_time_s": 1.0}
+    whole |= {"cadence_spm": 120.0}
+    assert a.truth == pytest.approx(whole | {name: float(value) for name, value in sides.items()})
+    assert b.truth == pytest.approx({"step_time_s": 0.5, "stride_time_s": 1.0, "cadence_spm": 120.0})
+    assert c.truth == pytest.approx(whole)
+    assert CadenceHeight().reads(b, "keypoints_3d")
+    # what is given stays, and one side is no mean
+    assert merge_sides({"stride_length_m": 1.0, "stride_time_s": 1.0, "walking_speed_mps": 1.1})["walking_speed_mps"] == 1.1
+    assert merge_sides({"step_length_l_m": 0.6, "step_time_l_s": 0.5}) == {"step_length_l_m": 0.6, "step_time_l_s": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ({"pathology": "Healthy"}, {"group": "healthy"}),
+        ({"pathology": "None"}, {"group": "healthy"}),
+        ({"pathology": "Able-bodied", "affected_side": "No"}, {"pathology": "none", "affected_side": "none"}),
+        ({"pathology": "unknown", "affected_side": "NA"}, {"group": "unknown", "affected_side": None}),
+        ({"pathology": "Parkinson", "affected_side": "L"}, {"pathology": "Parkinson", "affected_side": "left"}),
+        ({"affected_side": "Bilateral", "sex": "W"}, {"affected_side": "both", "sex": "female"}),
+        ({"sex": "Unknown", "subject_id": "NA"}, {"sex": None, "subject_id": "NA"}),
+        ({"height_m": "nan", "mass_kg": "-", "age_years": "unknown"}, {"height_m": None, "mass_kg": None, "age_years": None}),
+        ({"shoe": "red"}, {"other": {"shoe": "red"}}),
+    ],
+)
+def test_words_and_blanks(folder, cells, expected):
+    rewrite(folder, **cells)
+    read = recordings.load(folder)[0]
+    assert {name: getattr(read, name) for name in expected} == expected
+
+
+def test_other_columns_are_kept_when_a_folder_is_written_again(folder, tmp_path):
+    rewrite(folder, shoe="red")
+    (again, *_) = recordings.load(write_plain(recordings.load(folder), tmp_path / "again"))
+    assert again.other == {"shoe": "red"}
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("height_m", "1,75"),
+        ("walking_speed_mps", "1.2 m/s"),
+        ("walking_speed_mps", "inf"),
+        ("walking_speed_mps", "0"),
+        ("age_years", "65+"),
+        ("sex", "x"),
+        ("affected_side", "west"),
+        ("file", "gone.csv"),
+    ],
+)
+def test_a_bad_row_is_named_and_counted_and_the_others_are_read(folder, caplog, column, value):
+    rewrite(folder, **{column: value})
+    said = rest_of(folder, caplog)
+    assert value in said and (column in said or column == "file")
+    if column in ("height_m", "walking_speed_mps", "age_years"):
+        assert "line 2 of" in said and "write" in said
+    rewrite(folder, 1, **{column: value})
+    rewrite(folder, 2, **{column: value})
+    with pytest.raises(InputError, match="none of the 3 rows"):
+        recordings.load(folder)
+
+
+@pytest.mark.parametrize(("column", "value"), [("kind", "video"), ("subject_id", ""), ("recording_id", "b")])
+def test_a_malformed_index_ends_the_run(folder, column, value):
+    rewrite(folder, **{column: value})
+    with pytest.raises(InputError):
+        recordings.load(folder)
+
+
+def emptied(*columns, first, last):
+    def change(table):
+        table.loc[first:last, list(columns)] = np.nan
+        return table
+
+    return change
+
+
+def test_short_gaps_of_points_are_bridged_and_joints_never_seen_are_left_out(folder):
+    resignal(folder, lambda t: emptied("neck_x", first=0, last=400)(emptied("ankle_l_x", "knee_r_y", first=100, last=114)(t)))
+    read, whole, _ = recordings.load(folder)
+    assert read.joints == tuple(j for j in whole.joints if j != "neck")
+    straight = np.linspace(whole.signals["ankle_l_x"][99], whole.signals["ankle_l_x"][115], 17)
+    np.testing.assert_allclose(read.signals["ankle_l_x"][99:116], straight, atol=1e-7)
+    np.testing.assert_allclose(read.signals["knee_r_y"][:100], whole.signals["knee_r_y"][:100], atol=1e-7)
+
+
+def test_a_longer_gap_is_one_sentence(folder, caplog):
+    resignal(folder, emptied("ankle_l_x", first=100, last=115))
+    said = rest_of(folder, caplog)
+    assert "ankle_l_x" in said and "0.32 s" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.drop(columns="ankle_l_z"), "ankle_l_z"),
+        (lambda t: t.rename(columns=str.upper).rename(columns={"TIME_S": "time_s"}), "knee_l_x"),
+        (lambda t: t.assign(time_s="noon"), "time_s"),
+    ],
+)
+def test_broken_points_are_one_sentence(folder, caplog, change, words):
+    resignal(folder, change)
+    assert words in rest_of(folder, caplog)
+
+
+def test_a_file_that_is_no_table_is_one_line(folder, caplog):
+    next((folder / "signals").glob("a_*.csv")).write_text("a\nb\nc,d\n")
+    assert "cannot be read as a table" in rest_of(folder, caplog)
+
+
+def test_columns_of_no_kind_are_ignored(folder):
+    resignal(folder, lambda t: t.reset_index(names="Unnamed: 0").assign(label="x", ankle_l_confidence=0.9, nose_x=0.0))
+    read, whole, _ = recordings.load(folder)
+    assert list(read.signals) == list(whole.signals)
+    angles = {"knee_flexion_r": np.linspace(0, 1, 100), "ground_reaction_y_r": np.full(100, 700.0)}
+    assert list(walker("joint_angles", signals=angles).signals) == ["knee_flexion_r"]
+
+
+def test_markers_with_legs_are_key_points_where_there_are_no_others(folder, tmp_path, caplog):
+    marked = [walker("markers", "d", joints=(*LEGS, "LASI")), walker("markers", "e", joints=("LASI", "RASI"))]
+    both = [walker(name="f", walk_id="w"), walker("markers", "g", walk_id="w")]
+    legs, bare, pose, same = recordings.load(write_plain([*marked, *both], tmp_path / "marked"))
+    assert [r.kind for r in (legs, bare, pose, same)] == ["keypoints_3d", "markers", "keypoints_3d", "markers"]
+    assert [label for label, _, _ in run.sensor_views(legs)] == ["keypoints_3d"] and "LASI_x" not in legs.signals
+    assert caplog.messages[-1].startswith("no method reads the markers of e in ")
+
+
+def test_sensors_where_no_method_reads_are_said_once(caplog):
+    still = {f"wrist_l_{c}": np.full(100, 9.8 if c == "acc_x" else 0.1) for c in ("acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z")}
+    worn = walker("imu", "only_a_wrist", signals=still | {"temperature": np.full(100, 25.0)})
+    assert list(worn.signals) == list(still)
+    for _ in range(2):
+        assert not list(run.sensor_views(worn))
+    assert caplog.messages == ["no method reads theirs/only_a_wrist, whose sensors are at wrist_l"]
+
+
+def with_emg(folder, table, side="Right"):
+    table.to_csv(folder / "signals" / "emg.csv", index=False)
+    rewrite(folder, emg_file="emg.csv", emg_side=side)
+
+
+def test_emg_is_checked(folder, caplog):
+    good = pd.DataFrame({"percent": np.arange(101.0), "soleus_r": np.linspace(0, 1, 101)})
+    with_emg(folder, good)
+    assert recordings.load(folder)[0].emg_side == "r"
+    for bad, words in (
+        (good.assign(percent=good["percent"] / 100), "0 to 100"),
+        (good.assign(percent=[np.nan, *good["percent"][1:]]), "percent"),
+        (good.assign(percent="x"), "percent"),
+        (good.assign(soleus_r=["x", *good["soleus_r"][1:]]), "soleus_r"),
+    ):
+        caplog.clear()
+        with_emg(folder, bad)
+        assert words in rest_of(folder, caplog)
+    caplog.clear()
+    with_emg(folder, good, side="both")
+    assert "emg_side" in rest_of(folder, caplog)
+
+
+@pytest.mark.parametrize("about", ["name: q\nlicence: é\n".encode("latin1"), b"name: q\nunits: cm\n"])
+def test_a_broken_dataset_yaml_is_one_sentence(folder, about):
+    (folder / "dataset.yaml").write_bytes(about)
+    with pytest.raises(InputError, match=r"dataset\.yaml"):
+        recordings.load(folder)

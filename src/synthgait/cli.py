@@ -17,6 +17,10 @@ from synthgait.errors import InputError
 app = typer.Typer(
     name="synthgait", help="Synthetic gait data from physics.", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
 )
+_CONDITIONS = (
+    "Any condition, a number or a range: height_m, mass_kg, leg_length_m, stride_time_s, slope (rise over run), knee_varus_rad, "
+    "age_years, severity or walking_speed_mps; or names like sex=female, pathology=none,parkinson or affected_side=left. May be repeated."
+)
 Json = Annotated[Path | None, typer.Option("--json", help="Write the figures there; - is the screen.")]
 
 
@@ -92,6 +96,7 @@ def train(
     recipe: Annotated[str, typer.Argument(help="A recipe's YAML, or the name of a bundled one.")] = "diffusion",
     data: Annotated[list[Path] | None, typer.Option("--data", help="Seed datasets; by default the bundled one.")] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder of the generator; by default runs/<recipe>.")] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also log the losses for TensorBoard.")] = False,
 ) -> None:
     """Train a generator on seed gaits; an interrupted training goes on."""
     from synthgait import bundled, datasets
@@ -99,7 +104,7 @@ def train(
 
     path = Path(recipe) if Path(recipe).suffix else bundled.find(f"generators/{recipe}")
     folder = out or Path("runs") / path.stem
-    learn(path, datasets.load(data), folder)
+    learn(path, datasets.load(data), folder, tensorboard=tensorboard)
     typer.echo(f"The generator is in {folder}.")
 
 
@@ -111,34 +116,25 @@ def generate(
     age: Annotated[str | None, typer.Option(help="Years: one number or a range like 65-85.")] = None,
     speed: Annotated[str | None, typer.Option(help="Walking speed in m/s: a number or a range.")] = None,
     sex: Annotated[str | None, typer.Option(help="female or male.")] = None,
-    pathology: Annotated[str | None, typer.Option(help="A name of `synthgait list`, or none.")] = None,
+    pathology: Annotated[list[str] | None, typer.Option(help="A name of `synthgait list`, or none; may be repeated.")] = None,
     severity: Annotated[str | None, typer.Option(help="0 to 1: a number or a range.")] = None,
     side: Annotated[str | None, typer.Option(help="Affected side.")] = None,
-    seed: int = 0,
-    workers: int = 1,
-    max_residual: Annotated[float | None, typer.Option(help="Largest dynamic residual in body weights.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help=_CONDITIONS)] = None,
+    guidance: Annotated[float, typer.Option(help="Over 1 pushes towards the conditions.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Another seed, other strides.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes; the bytes do not depend on them.")] = 1,
+    max_residual: Annotated[float | None, typer.Option(help="Largest force residual, before its repair, in body weights.")] = None,
+    max_residual_moment: Annotated[float | None, typer.Option(help="Largest moment residual left after the repair, in N m/kg.")] = None,
 ) -> None:
     """Generate strides of the people you ask for; what is not said is drawn as in the seed dataset."""
+    from synthgait.generators import conditions
     from synthgait.generators.generate import generate as make
 
-    ranges = {"age_years": _range(age, "--age"), "walking_speed_mps": _range(speed, "--speed"), "severity": _range(severity, "--severity")}
-    asked: dict[str, Any] = {**ranges, "sex": sex, "pathology": pathology, "affected_side": side}
-    given = {name: value for name, value in asked.items() if value is not None}
-    told = make(model, n, out, seed=seed, workers=workers, max_residual=max_residual, **given)
+    asked = {"age_years": age, "walking_speed_mps": speed, "sex": sex, "severity": severity, "affected_side": side}
+    given = conditions.from_words(asked | {"pathology": ",".join(pathology) if pathology else None}, settings or ())
+    given |= {"max_residual": max_residual, "max_residual_moment": max_residual_moment, "guidance_scale": guidance}
+    told = make(model, n, out, seed=seed, workers=workers, **given)
     typer.echo(", ".join(f"{key} {value}" for key, value in told.items()))
-
-
-def _range(text: str | None, option: str) -> float | tuple[float, float] | None:
-    """A number or a range "LOW-HIGH". Raises InputError naming the option."""
-    if text is None:
-        return None
-    try:
-        parts = [float(part) for part in text.split("-")]
-    except ValueError:
-        parts = []
-    if len(parts) not in (1, 2):
-        raise InputError(f"{option} is {text!r}; write a number or a range like 65-85")
-    return parts[0] if len(parts) == 1 else (parts[0], parts[1])
 
 
 @app.command()
@@ -175,19 +171,20 @@ def fit(
 
 @app.command()
 def estimate(
-    walk: Annotated[Path, typer.Argument(help="CSV of one walk: time_s and the sensor's channels.")],
-    sensor: Annotated[str, typer.Option(help="lower_back, foot, shank, thigh, keypoints_3d, keypoints_2d or joint_angles.")],
-    estimator: Annotated[Path | None, typer.Option(help="Folder of a fitted estimator; by default the bundled one.")] = None,
+    walk: Annotated[Path, typer.Argument(help="CSV of one walk (time_s and the sensor's channels), or a folder of recordings.")],
+    sensor: Annotated[
+        str | None, typer.Option(help="lower_back, foot, shank, thigh, keypoints_3d, keypoints_2d or joint_angles; a folder needs none.")
+    ] = None,
+    estimator: Annotated[Path | None, typer.Option(help="A fitted one's folder, or a bundled one's name, as muscle_activation.")] = None,
     height: Annotated[float | None, typer.Option(help="Body height in m.")] = None,
     leg_length: Annotated[float | None, typer.Option(help="Leg length in m.")] = None,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="A JSON file, with a picture beside it; - is the screen.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="A JSON file, with a walk's picture beside it; - is the screen.")] = None,
 ) -> None:
-    """Estimate walking speed, step length and step time of one recording."""
+    """Estimate speed, steps and their timing, or muscle activation, of one walk or of every recording of a folder."""
     from synthgait.estimators import estimate as judge
 
-    plot = None if out is None or str(out) == "-" else out.with_suffix(".png")
-    found = judge.estimate(walk, estimator, sensor, height_m=height, leg_length_m=leg_length, plot=plot)
-    _show(found, judge.as_text(found), out)
+    found, text = judge.told(walk, estimator, sensor, height_m=height, leg_length_m=leg_length, out=out)
+    _show(found, text, out)
 
 
 @app.command()
@@ -197,7 +194,7 @@ def validate(
     estimator: Annotated[list[Path] | None, typer.Option(help="Folders of fitted estimators; by default the bundled ones.")] = None,
     data: Annotated[list[Path] | None, typer.Option("--data", help="Seed datasets; by default the bundled one.")] = None,
     real_baseline: Annotated[bool, typer.Option("--real-baseline", help="Also train the network on real people, leaving out.")] = False,
-    figures: Annotated[Path | None, typer.Option(help="Folder for the pictures of coverage or of a generator.")] = None,
+    figures: Annotated[Path | None, typer.Option(help="Folder for the pictures of recordings, coverage or a generator.")] = None,
     json_path: Json = None,
 ) -> None:
     """Check estimators, simulated gaits or generators, or what a seed dataset covers, and print the table."""

@@ -6,11 +6,12 @@ In: the question, data and models. Out: plain figures with stable keys, and a ta
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from synthgait import bundled, datasets
@@ -33,9 +34,13 @@ def of(
     real_baseline: bool = False,
     pictures: Path | None = None,
 ) -> tuple[Any, str]:
-    """Figures and text of one of ``QUESTIONS``; coverage and generator also draw into the folder ``pictures``. Raises InputError."""
+    """Figures and text of one of ``QUESTIONS``; all but simulations also draw into the folder ``pictures``. Raises InputError."""
     if question not in QUESTIONS:
         raise InputError(f"there is nothing called {question!r} to validate; there are {', '.join(QUESTIONS)}")
+    if pictures is not None and question == "simulations":
+        raise InputError("validate simulations draws no figures; leave --figures out")
+    if pictures is not None and pictures.is_file():
+        raise InputError(f"{pictures} is a file; name a folder for the figures")
     if question == "generator":
         from synthgait.generators.quality import evaluate
         from synthgait.validate.generator import table_text
@@ -59,7 +64,25 @@ def of(
     from synthgait.validate import run
 
     result = run.rows(table)
-    return result, run.as_text(result)
+    return result, run.as_text(result) + ("" if pictures is None else _drawn(_agreement(table), pictures))
+
+
+def _agreement(table: pd.DataFrame) -> dict[str, Figure]:
+    """Estimate against truth, a figure per dataset and sensor."""
+    from synthgait.report.agreement import of_each_sensor
+    from synthgait.report.page import AGGREGATE_ONLY
+
+    return of_each_sensor(table, AGGREGATE_ONLY)
+
+
+def _drawn(figures: Mapping[str, Figure], folder: Path) -> str:
+    """Write figures as ``<name>.png`` into a folder, and say so."""
+    from synthgait.report.style import png
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in figures.items():
+        (folder / f"{name}.png").write_bytes(png(figure))
+    return f"\n\n{len(figures)} figures are in {folder}."
 
 
 def _found(recordings: Path | None) -> Path:
@@ -90,17 +113,12 @@ def cover(seed_dataset: Trials, recordings: Path | None, folder: Path | None) ->
     also ``coverage.png`` and a strip of the most severe gait of each pathology, ``strip_<pathology>.png``.
     """
     from synthgait.report import coverage, strips
-    from synthgait.report.style import png
 
     table = None if recordings is None else real.reference_table(recordings)
     told = coverage.coverage(seed_dataset.table, table)
     text = coverage.as_text(told)
     if folder is not None:
-        drawn = {"coverage": coverage.picture(seed_dataset.table, table)} | strips.of_each_pathology(seed_dataset)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, figure in drawn.items():
-            (folder / f"{name}.png").write_bytes(png(figure))
-        text += f"\n\n{len(drawn)} figures are in {folder}."
+        text += _drawn({"coverage": coverage.picture(seed_dataset.table, table)} | strips.of_each_pathology(seed_dataset), folder)
     return told, text
 
 

@@ -1,9 +1,10 @@
-"""``estimate``: one CSV in, numbers with intervals and one sentence out, and one sentence for bad files."""
+"""``estimate``: a CSV or a folder in, numbers with intervals and one sentence out, and one sentence for bad files."""
 
 from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ import pytest
 import torch
 
 from analytic_walker import analytic_population
+from standin_recordings import standin_people
 from synthgait import bundled, cli
+from synthgait.conventions import EMG_GROUPS, MUSCLES
 from synthgait.errors import InputError
 from synthgait.estimators import GaitEstimator, fit, shipped, tasks
-from synthgait.estimators.estimate import TOLD, estimate
-from synthgait.sensors import IMU
-from synthgait.walks import walk
+from synthgait.estimators.estimate import CURVES, TOLD, as_text, estimate, estimate_folder, folder_text
+from synthgait.recordings import Recording, write_plain
+from synthgait.sensors import IMU, Camera
+from synthgait.walks import Walks, walk
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +60,8 @@ def test_a_walk_is_told_with_intervals_and_a_picture(
         assert low <= told[name] <= high and len(told["strides"][name]) == told["n_strides"] > 3
     assert told["can_judge"], told["sentence"]
     assert f"{told['walking_speed_mps']:.2f} m/s" in told["sentence"]
+    assert told["step_length_r_m"] + told["step_length_l_m"] == pytest.approx(told["stride_length_m"], rel=0.02)
+    assert "step length right" in as_text(told) and "double support time" in as_text(told)
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
@@ -171,3 +177,138 @@ def test_bad_arguments_are_named(estimator: GaitEstimator, recorded: tuple[pd.Da
             estimate(path, estimator, **arguments)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="not there"):
         estimate(tmp_path / "nothing.csv", estimator, "lower_back")
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [("", "is a folder; name the JSON file"), ("walk.png", "the picture"), ("walk.csv/new/out.json", "is a file")],
+)
+def test_a_result_that_cannot_be_written_is_told_before_the_work(
+    recorded: tuple[pd.DataFrame, dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    out: str,
+    message: str,
+) -> None:
+    path = tmp_path / "walk.csv"
+    recorded[0].to_csv(path, index=False)
+    monkeypatch.setattr(sys, "argv", ["synthgait", "estimate", str(path), "--sensor", "lower_back", "-o", str(tmp_path / out)])
+    monkeypatch.setattr(GaitEstimator, "load", lambda folder: pytest.fail("it was loaded"))
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_every_row_of_a_folder_is_judged_and_a_bad_one_ends_none(
+    estimator: GaitEstimator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, short, still, wrist = (replace(recording, truth={}) for recording in standin_people(4)[:4])
+    short = replace(short, start_s=2.0, end_s=4.0)
+    noise = np.random.default_rng(0)
+    standing = {name: v.mean() + 0.02 * noise.standard_normal(len(v)) for name, v in still.signals.items()}
+    elsewhere = {name.replace("lower_back", "wrist_l"): values for name, values in wrist.signals.items()}
+    rows = [good, short, replace(still, signals=standing), replace(wrist, signals=elsewhere)]
+    folder, out = write_plain(rows, tmp_path / "mine"), tmp_path / "new" / "result.json"
+    estimator.save(tmp_path / "fitted")
+    monkeypatch.setattr(sys, "argv", ["synthgait", "estimate", str(folder), "--estimator", str(tmp_path / "fitted"), "-o", str(out)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 0
+    told, shown = json.loads(out.read_text()), capsys.readouterr().out
+    assert [row["recording_id"] for row in told] == [r.recording_id for r in rows] and "1 of 4 recordings can be judged" in shown
+    assert all(row["sentence"] in shown for row in told) and [row["can_judge"] for row in told] == [True, False, False, False]
+    for row, why in zip(told[1:], ("at least 3", "no walking", "no sensor"), strict=True):
+        assert why in row["sentence"]
+    # height and section are the row's own
+    alone = estimate(folder / "signals" / f"{good.recording_id}_imu_main.csv", estimator, "lower_back", height_m=good.height_m)
+    assert {name: told[0][name] for name in TOLD} == {name: pytest.approx(alone[name]) for name in TOLD}
+    named = estimate_folder(folder, estimator, "lower_back")
+    with pytest.raises(InputError, match="nose"):
+        estimate_folder(folder, estimator, "nose")
+    assert "wrist" not in folder_text(named[:1]) and "lower_back" in named[3]["sentence"]
+
+
+@pytest.fixture(scope="module")
+def flat() -> GaitEstimator:
+    recipe = {"sensors": ["keypoints_2d"], "members": 1, "walks": 40, "strides_per_walk": 1, "steps": 60, "batch": 48}
+    return fit(recipe, analytic_population(60, seed=3))
+
+
+@pytest.fixture(scope="module")
+def filmed() -> Walks:
+    return walk(analytic_population(3, seed=78), 8.0, np.random.default_rng(5))
+
+
+def _film(walks: Walks, view: float, panning: bool, folder: Path, keep: str = "") -> list[Path]:
+    """CSVs of every walk through a home video, seen from ``view`` degrees off straight ahead."""
+    camera = Camera(np.deg2rad(view), "body_25", "home_video", frame_rate_hz=30, panning=panning, distance_m=9.0)
+    readings = camera.record(walks, np.random.default_rng(6))
+    paths = []
+    for i, pixels in enumerate(readings.signals["keypoints_2d"]):
+        table = pd.DataFrame(pixels.astype(float), columns=list(readings.channels["keypoints_2d"]))
+        table = table[[c for c in table if not keep or c.startswith(tuple(keep.split()))]].interpolate(limit_direction="both")
+        table.insert(0, "time_s", np.arange(len(table)) / 30.0)
+        paths.append(folder / f"{i}.csv")
+        table.dropna(axis=1).to_csv(paths[-1], index=False)
+    return paths
+
+
+_LEGS_ONLY = "hip knee ankle"
+
+
+@pytest.mark.parametrize(
+    ("view", "panning", "keep"),
+    [(90, True, ""), (90, False, ""), (-90, True, ""), (80, True, ""), (-98, False, ""), (90, True, _LEGS_ONLY), (90, False, _LEGS_ONLY)],
+)
+def test_a_side_view_is_taken_as_one(flat: GaitEstimator, filmed: Walks, tmp_path: Path, view: float, panning: bool, keep: str) -> None:
+    for path in _film(filmed, view, panning, tmp_path, keep):
+        assert "side view" not in estimate(path, flat, "keypoints_2d")["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("view", "panning", "keep"),
+    [(0, False, ""), (180, False, ""), (45, True, ""), (-45, False, ""), (135, True, ""), (45, True, _LEGS_ONLY)],
+)
+def test_any_other_view_is_not_judged(flat: GaitEstimator, filmed: Walks, tmp_path: Path, view: float, panning: bool, keep: str) -> None:
+    for path in _film(filmed, view, panning, tmp_path, keep):
+        told = estimate(path, flat, "keypoints_2d")
+        assert not told["can_judge"] and "film from the side" in told["sentence"]
+
+
+def test_somebody_who_comes_and_goes_is_no_side_view_either(flat: GaitEstimator, filmed: Walks, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    coming, going = _film(filmed, 0.0, False, tmp_path), _film(filmed, 180.0, False, tmp_path / "there")
+    for path, back in zip(coming, going, strict=True):
+        both = pd.concat([pd.read_csv(path), pd.read_csv(back)], ignore_index=True).dropna(axis=1)
+        both.assign(time_s=np.arange(len(both)) / 30.0).to_csv(path, index=False)
+        assert "film from the side" in estimate(path, flat, "keypoints_2d")["sentence"]
+
+
+@pytest.fixture(scope="module")
+def muscles() -> GaitEstimator:
+    recipe = {"task": "muscle_activation", "sensors": ["joint_angles"], "members": 1, "walks": 40, "strides_per_walk": 1, "steps": 20}
+    return fit({**recipe, "batch": 32}, analytic_population(40, seed=3))
+
+
+def test_an_estimator_of_muscles_tells_curves_with_a_picture(muscles: GaitEstimator, tmp_path: Path) -> None:
+    stride = analytic_population(1, seed=79)
+    angles = {name: stride.channel(name)[0].astype(float) for name in ("hip_flexion_r", "knee_flexion_r", "ankle_dorsiflexion_r")}
+    cycle, path, picture = pd.DataFrame(angles), tmp_path / "angles.csv", tmp_path / "angles.png"
+    walked = pd.concat([cycle] * 8, ignore_index=True)
+    walked.insert(0, "time_s", np.arange(len(walked)) * float(stride.table["stride_time_s"].iloc[0]) / len(cycle))
+    for table, strides in ((walked, 4), (cycle, 1)):
+        table.to_csv(path, index=False)
+        told = estimate(path, muscles, "joint_angles", plot=picture)
+        json.dumps(told, allow_nan=False)
+        assert told["can_judge"] and told["n_strides"] >= strides and "48 muscles" in told["sentence"], told["sentence"]
+        assert set(told["activation"]) == set(told["activation_sd"]) == set(MUSCLES)
+        assert {name[:-2] for name in told["emg"]} == set(EMG_GROUPS) and all(len(curve) == 100 for curve in told["emg"].values())
+        assert "tibialis anterior" in as_text(told) and picture.read_bytes().startswith(b"\x89PNG")
+        picture.unlink()
+    still = walked.assign(**{name: 0.1 for name in angles})
+    still.to_csv(path, index=False)
+    told = estimate(path, muscles, "joint_angles", plot=picture)
+    assert not told["can_judge"] and all(told[name] == {} for name in CURVES) and picture.exists()
+    of_folder = estimate_folder(write_plain([Recording("d", "one", "p", "joint_angles", angles, None)], tmp_path / "mine"), muscles)
+    assert of_folder[0]["can_judge"] and of_folder[0]["sensor"] == "joint_angles"

@@ -1,4 +1,4 @@
-"""Strides to disk: the same bytes whatever stopped the run; benches and quality run end to end."""
+"""Strides to disk: the same bytes whatever stopped the run and whoever shares it; quality runs end to end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 from synthgait import bundled, cli, storage
@@ -15,12 +17,15 @@ from synthgait.generators import SynthGaitPipeline, read_recipe, train
 from synthgait.generators.base import BLOCK
 from synthgait.generators.generate import generate
 from synthgait.generators.networks import StrideDenoiser, parameter_count
+from synthgait.generators.plausibility import Limits, broken_limits, reason
 from synthgait.generators.quality import evaluate, split_people
 from synthgait.generators.train import parse_recipe
 from synthgait.report.generated import failures, worse_leg, write_figures
 from synthgait.trials import Trials
 from synthgait.validate import generator as judge
 from varied_walkers import varied_walkers
+
+generate_module = sys.modules["synthgait.generators.generate"]
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +54,105 @@ def test_a_killed_run_goes_on_to_the_same_bytes(model: Path, tmp_path: Path) -> 
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
     with pytest.raises(InputError, match="another request"):
         generate(model, n, tmp_path / "cut", seed=2, shard_strides=BLOCK, progress=False)
+
+
+def test_workers_share_shards_and_change_no_byte(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    n, asked = 6 * BLOCK + 100, {"seed": 1, "progress": False, "shard_strides": 5 * BLOCK}
+    before = torch.get_num_threads()
+    generate(model, n, tmp_path / "alone", **asked)
+    assert torch.get_num_threads() == before
+
+    def stopped(bar: object, done: int) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(generate_module.tqdm, "update", stopped)
+        generate(model, n, tmp_path / "shared", **asked, workers=2)  # a shard each
+    names = ("request.json", "strides-000000.h5", "strides-000001.h5")
+    assert (tmp_path / "shared" / names[2]).is_file()
+    (tmp_path / "shared" / names[1]).unlink(missing_ok=True)
+    generate(model, n, tmp_path / "shared", **asked, workers=2)  # both have blocks of the one that is missing
+    assert sorted(p.name for p in (tmp_path / "shared").iterdir()) == list(names)
+    for name in names:
+        assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "shared" / name).read_bytes(), name
+
+
+def test_every_rejected_draw_is_counted_with_its_reason(model: Path, tmp_path: Path) -> None:
+    n = BLOCK + 50
+    told = generate(model, n, tmp_path / "a.h5", seed=1, attempts=3, max_residual_moment=0.02, progress=False)
+    table = storage.read(tmp_path / "a.h5", groups=[]).table
+    assert told["n_rejected_draws"] == (table["attempts"] - (table["status"] == "ok")).sum() == sum(told["rejections"].values()) > n
+    assert told["rejections"]["moment residual is … N m/kg"] > n // 2
+    for message, attempts, status in zip(table["rejected_message"], table["attempts"], table["status"], strict=True):
+        assert sum(int(part.split(" x ")[0]) for part in message.split("; ") if part) == attempts - (status == "ok")
+    assert (table["residual_moment_nmkg"][table["status"] == "ok"] <= 0.02).all()
+    # the longest that can be: each of the limits
+    measures = dict.fromkeys(("joint_excess_rad", "penetration_m", "foot_skate_mps", "residual_force_bw", "residual_moment_nmkg"), 1.0)
+    measures |= {"repaired_force_bw": 1.0, "mean_vertical_bw": 2.0, "step_time_l_s": np.nan, "step_length_l_m": np.nan}
+    loose = dict.fromkeys(("joint_margin_rad", "mean_vertical_bw", "penetration_m", "foot_skate_mps"), 9.0)
+    loose |= dict.fromkeys(("residual_force_bw", "repaired_force_bw", "residual_moment_nmkg"), 9.0)
+    found = []
+    for name in (*loose, "none"):
+        limits = Limits(**{key: value for key, value in loose.items() if key != name})
+        found.append(broken_limits(pd.DataFrame([measures]), limits).to_numpy())
+    reasons = "; ".join(f"100 x {reason(text)}" for (text,) in found)
+    assert len({text for (text,) in found}) == 8 and len(reasons.encode()) < 512
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"max_residual": float("nan")}, "max_residual is nan"),
+        ({"max_residual": -0.1}, "max_residual is -0.1"),
+        ({"max_residual_moment": 0.0}, "max_residual_moment is 0"),
+        ({"workers": 0}, "workers is 0"),
+        ({"seed": 2**63}, "seed is 9223372036854775808"),
+        ({"seed": -1}, "seed is -1"),
+        ({"guidance_scale": float("nan")}, "guidance_scale is nan"),
+        ({"pathology": "stiff_knee", "affected_side": "left"}, "together"),
+    ],
+)
+def test_bad_requests_leave_nothing_behind(model: Path, tmp_path: Path, asked: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        generate(model, 10, tmp_path / "out", progress=False, **asked)
+    assert not list(tmp_path.iterdir())
+
+
+def test_places_that_cannot_be(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for out, message in (("file", "is a file"), ("file/x.h5", "cannot be made"), ("file/a/b", "cannot be made"), ("file.h5", "exists")):
+        (tmp_path / "file.h5").write_text("mine")
+        with pytest.raises(InputError, match=message):
+            generate(model, 10, tmp_path / out, progress=False)
+    assert {p.read_text() for p in tmp_path.iterdir()} == {"mine"}
+
+
+def test_another_version_does_not_go_on(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generate(model, 10, tmp_path / "out", progress=False)
+    generate(model, 10, tmp_path / "out", progress=False)
+    monkeypatch.setattr(generate_module, "__version__", "99")
+    with pytest.raises(InputError, match="version of synthgait"):
+        generate(model, 10, tmp_path / "out", progress=False)
+
+
+def test_the_command_sets_every_condition(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--pathology", "none", "--pathology", "foot_drop", "--set", "height_m=1.6-1.8", "--set", "slope=-0.05", "--set", "sex=male"]
+    start = ["synthgait", "generate", str(model), "-n", "40", "-o", str(tmp_path / "a.h5")]
+    for more, code in ((["--set", "seed=3"], 2), (["--set", "age_years=30", "--age", "30"], 2), (["--max-residual-moment", "0.3"], 0)):
+        monkeypatch.setattr(sys, "argv", [*start, *words, *more])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        told = capsys.readouterr()
+        assert (end.value.code or 0) == code and ("Traceback" not in told.err) and (told.err.startswith("synthgait: ") == (code == 2))
+    assert "n_rejected_draws" in told.out and "rejections" in told.out
+    table = storage.read(tmp_path / "a.h5", groups=[]).table
+    assert table["height_m"].between(1.6, 1.8).all() and (table["condition_slope"] == -0.05).all() and set(table["sex"]) == {"male"}
+    assert (
+        set(table["pathology"]) == {"none", "foot_drop"}
+        and '"max_residual_moment": 0.3' in storage.read(tmp_path / "a.h5").provenance["config"]
+    )
 
 
 def test_one_file(model: Path, tmp_path: Path) -> None:

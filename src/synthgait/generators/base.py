@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -32,7 +33,7 @@ from synthgait.generators.bodies import People
 from synthgait.generators.conditions import CATEGORICAL, COLUMNS, ConditionSpace, Value, condition_table, requested_columns
 from synthgait.generators.filling import Observation
 from synthgait.generators.footing import Footing
-from synthgait.generators.plausibility import Limits, broken_limits, measure
+from synthgait.generators.plausibility import Limits, broken_limits, measure, reason
 from synthgait.generators.prior import ConditionalGaussian
 from synthgait.generators.representation import StrideRepresentation, Walker
 from synthgait.trials import Trials
@@ -177,7 +178,7 @@ class StrideGenerator(ABC):
         **conditions: Value,
     ) -> Iterator[Trials]:
         """The same, in parts of at most ``BLOCK`` strides."""
-        limits = self.limits if max_residual is None else replace(self.limits, repaired_force_bw=max_residual)
+        limits = self.limits.barred(max_residual)
         self.space.check_request(conditions)
         for block in range(first // BLOCK, (first + n - 1) // BLOCK + 1):
             strides = self._block(block, seed, attempts, limits, guidance_scale, lambda rows, rngs: self.space.draw(conditions, rngs))
@@ -199,7 +200,7 @@ class StrideGenerator(ABC):
         """
         for name in CATEGORICAL:
             self.space.check_request({name: tuple(sorted(set(conditions[name])))})
-        limits = self.limits if max_residual is None else replace(self.limits, repaired_force_bw=max_residual)
+        limits = self.limits.barred(max_residual)
         parts = []
         for block in range(-(-len(conditions) // BLOCK)):
             rows = np.arange(block * BLOCK, (block + 1) * BLOCK)
@@ -289,6 +290,7 @@ class StrideGenerator(ABC):
     def _block(self, block: int, seed: int, attempts: int, limits: Limits, guidance_scale: float, asked: _Asked) -> Trials:
         numbers = np.arange(block * BLOCK, (block + 1) * BLOCK)
         strides, rows, tables, checks = None, [], [], []
+        rejected: list[Counter[str]] = [Counter() for _ in numbers]
         pending = np.arange(BLOCK)
         for attempt in range(max(1, attempts)):
             rngs = [np.random.Generator(np.random.Philox(key=[seed, int(i)], counter=[0, 0, 0, attempt])) for i in numbers[pending]]
@@ -299,6 +301,8 @@ class StrideGenerator(ABC):
             else:
                 for group, array in drawn.signals.items():
                     strides.signals[group][pending] = array
+            for row in np.flatnonzero(broken != ""):
+                rejected[pending[row]][reason(broken[row])] += 1
             done = (broken == "") | (attempt + 1 >= attempts)
             rows.append(pending[done])
             tables.append(drawn.table[done])
@@ -309,6 +313,7 @@ class StrideGenerator(ABC):
         assert strides is not None
         order = np.argsort(np.concatenate(rows))
         table, measures = (pd.concat(parts, ignore_index=True).iloc[order].reset_index(drop=True) for parts in (tables, checks))
+        measures["rejected_message"] = ["; ".join(f"{count} x {why}" for why, count in sorted(found.items())) for found in rejected]
         strides.table = self._table(table, measures, numbers, seed)
         for group, array in strides.signals.items():
             np.rint(array / np.float32(RESOLUTION[group]), out=array)
@@ -362,7 +367,7 @@ class StrideGenerator(ABC):
             "source_trial_id": "",
             **{name: drawn[name].to_numpy() for name in requested},
             **{name: measures[name].to_numpy() for name in _CHECKED},
-            "attempts": measures["attempts"].to_numpy(),
+            **{name: measures[name].to_numpy() for name in ("attempts", "rejected_message")},
         }
         return pd.DataFrame(columns)
 

@@ -2,7 +2,8 @@
 
 In: a generator's folder. Out: strides per second, including HDF5, of ``generate`` on so many
 processes; of a plain ``diffusers`` ``UNet1DModel`` with 50 DDIM steps on the raw channels, as
-GaitDynamics-like systems generate (Tan et al., 2025), writing the same file; and peak memory.
+GaitDynamics-like systems generate (Tan et al., 2025), writing the same file; and peak memory
+of all processes.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from synthgait.generators.generate import generate
 
 BASELINE_STEPS = 50
 _WIDTHS = (64, 128, 256)
+#: Seconds between two looks at the processes' memory; of a worker that ends, this much of its end is not seen.
+_LOOK_S = 0.2
 
 
 def bench_generate(model: str | Path | None = None, n: int = 20_480, *, workers: int | None = None, baseline_n: int = 16) -> dict[str, Any]:
@@ -118,9 +121,7 @@ def _baseline_seconds(generator: StrideGenerator, n: int, path: Path) -> float:
 
 
 class _PeakMemory:
-    """Largest memory of this process and its children together (pages they share count once), every other second: while the
-    kernel adds it up, the process waits.
-    """
+    """Largest memory of this process and its children together, from /proc; 0 where there is none."""
 
     peak_mib = 0.0
 
@@ -133,21 +134,39 @@ class _PeakMemory:
     def __exit__(self, *unused: object) -> None:
         self._stop.set()
         self._thread.join()
+        self._look()
 
     def _watch(self) -> None:
-        while not self._stop.wait(2.0):
-            self.peak_mib = max(self.peak_mib, _resident_mib(os.getpid()))
+        while not self._stop.wait(_LOOK_S):
+            self._look()
+
+    def _look(self) -> None:
+        # The kernel keeps every process's own high-water mark (VmHWM), so that no peak between two looks is missed, and tells
+        # it without holding the process up, as adding up its pages would (smaps). The marks need not be of one moment, so
+        # their sum is an upper bound. Library files that all of them map are in every mark and count once, as the largest.
+        marks = [mark for mark in map(_marks, _descendants(os.getpid())) if mark is not None]
+        files = [mapped for _, mapped in marks]
+        self.peak_mib = max(self.peak_mib, sum(high for high, _ in marks) - sum(files) + max(files, default=0.0))
 
 
-def _resident_mib(pid: int) -> float:
-    """Proportional set size of a process and its descendants, from /proc; 0 where there is none."""
-    total, waiting = 0.0, [pid]
+def _marks(pid: int) -> tuple[float, float] | None:
+    """High-water mark of a process and what it maps of files now, MiB; None where it has ended or nothing tells."""
+    try:
+        lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        high, mapped = (int(lines[name].split()[0]) / 1024 for name in ("VmHWM", "RssFile"))
+    except (OSError, KeyError, ValueError):
+        return None
+    return high, mapped
+
+
+def _descendants(pid: int) -> list[int]:
+    """A process and all that it started, which are running."""
+    found, waiting = [], [pid]
     while waiting:
-        process = Path("/proc") / str(waiting.pop())
+        found.append(waiting.pop())
         try:
-            total += next(int(line.split()[1]) for line in (process / "smaps_rollup").open() if line.startswith("Pss:")) / 1024
-            for task in (process / "task").iterdir():
+            for task in Path(f"/proc/{found[-1]}/task").iterdir():
                 waiting += [int(child) for child in (task / "children").read_text().split()]
-        except (OSError, ValueError, IndexError, StopIteration):
+        except (OSError, ValueError):
             continue
-    return total
+    return found

@@ -12,12 +12,15 @@ are drawn more often than the seed has them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from synthgait import pathologies
 from synthgait.conventions import AFFECTED_SIDES, CONDITION_PREFIX, GRAVITY_MPS2, SEXES
 from synthgait.errors import InputError
 from synthgait.gait import cadence_chance, dimensionless_speed
@@ -28,6 +31,8 @@ NUMERIC = ("age_years", "height_m", "mass_kg", "leg_length_m", "severity", "walk
 CATEGORICAL = ("sex", "pathology", "affected_side")
 COLUMNS = NUMERIC + CATEGORICAL
 _ASSUMED_ZERO = ("slope", "knee_varus_rad")
+#: What may be asked for: who a subject can be (``subjects``), otherwise what the bundled seed covers with room around it (legs
+#: of 0.53 to 1.03 m, 0.16 to 1.9 m/s, strides of 0.65 to 3.1 s, slopes within 0.1, knees within 0.12 rad).
 LIMITS: dict[str, tuple[float, float]] = {
     "age_years": AGE_RANGE_YEARS,
     "height_m": HEIGHT_RANGE_M,
@@ -53,8 +58,34 @@ _ALIKE = {
     "slope": 0.015,
     "knee_varus_rad": 0.02,
 }
+#: How far outside the ages of a pathology's table one may ask: as far as the kernel moves seed people.
+_AGE_MARGIN_YEARS = 5.0
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
 
 Value = float | int | str | tuple[float, float] | Sequence[str] | None
+
+
+def from_words(words: Mapping[str, str | None], settings: Sequence[str] = ()) -> dict[str, Any]:
+    """A request as it is typed: condition -> "70", "65-85" or "none,parkinson" (None: open), and "NAME=VALUE" settings.
+
+    Raises InputError for an unknown name, one that is given twice, or a number that is none.
+    """
+    typed = {name: text for name, text in words.items() if text is not None}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals or name not in COLUMNS:
+            raise InputError(f"{setting!r} sets no condition; write NAME=VALUE with one of {', '.join(COLUMNS)}")
+        if name in typed:
+            raise InputError(f"{name} is given twice; give it once")
+        typed[name] = text
+    return {name: tuple(text.split(",")) if name in CATEGORICAL else _number_or_range(name, text) for name, text in typed.items()}
+
+
+def _number_or_range(name: str, text: str) -> float | tuple[float, float]:
+    found = re.fullmatch(rf"({_NUMBER})(?:-({_NUMBER}))?", text.strip(), re.IGNORECASE)
+    if found is None:
+        raise InputError(f"{name} is {text!r}; write a number or a range like 65-85")
+    return float(found[1]) if found[2] is None else (float(found[1]), float(found[2]))
 
 
 def condition_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -150,7 +181,7 @@ class ConditionSpace:
         """The request without its open conditions (None).
 
         Raises InputError for an unknown condition, a value outside its limits, a pathology that the
-        generator never saw.
+        generator never saw, or a severity or an age that does not go with the pathology.
         """
         checked: dict[str, Value] = {}
         known: dict[str, Sequence[str]] = {"sex": SEXES, "pathology": self.pathologies, "affected_side": AFFECTED_SIDES}
@@ -171,6 +202,7 @@ class ConditionSpace:
             if not limits[0] <= low <= high <= limits[1]:
                 raise InputError(f"{name} is {value!r}; give a value or an ordered (low, high) within {limits[0]:g} to {limits[1]:g}")
             checked[name] = (low, high)
+        _check_impairment(checked)
         return checked
 
     def draw(self, request: Mapping[str, Value], rngs: Sequence[np.random.Generator]) -> pd.DataFrame:
@@ -189,15 +221,21 @@ class ConditionSpace:
         }
         pick = rows[self._pick(rows, wanted, uniform[:, -1])]
         drawn = self._vary(self.population.iloc[pick].reset_index(drop=True), normal, wanted.get("age_years"))
-        return _impose(drawn, wanted)
+        out = _impose(drawn, wanted)
+        out.loc[out["pathology"] == "none", "severity"] = 0.0  # of a range from 0 on, where the pathology is open
+        return out
 
     def _matching(self, fixed: Mapping[str, Value]) -> np.ndarray:
         mask = np.ones(len(self.population), bool)
         for name in CATEGORICAL:
             if name in fixed:
                 mask &= self.population[name].isin(list(fixed[name])).to_numpy()  # type: ignore[arg-type]
+        span: Any = fixed.get("severity", (0.0, 1.0))
+        low, high = span
+        if low > 0 or high == 0:
+            mask &= (self.population["severity"] > 0).to_numpy() == (low > 0)
         if not mask.any():
-            asked = ", ".join(f"{name}={'/'.join(fixed[name])}" for name in CATEGORICAL if name in fixed)  # type: ignore[arg-type]
+            asked = ", ".join(f"{name}={'/'.join(map(str, fixed[name]))}" for name in (*CATEGORICAL, "severity") if name in fixed)  # type: ignore[arg-type]
             raise InputError(f"no seed gait has {asked} together; leave one of them open")
         return np.flatnonzero(mask)
 
@@ -262,6 +300,26 @@ def _typical(people: pd.DataFrame) -> np.ndarray:
         for i, column in enumerate(_growth(name)):
             out[rows, i] = np.interp(age[rows], _AGE_GRID_YEARS, column)
     return out
+
+
+def _check_impairment(fixed: Mapping[str, Any]) -> None:
+    """Whether severity and age go with the pathologies asked for. Raises InputError."""
+    names = fixed.get("pathology", ())
+    if not names:
+        return
+    low, high = fixed.get("severity", (0.0, 1.0))
+    if set(names) == {"none"} and "severity" in fixed and high > 0:
+        raise InputError("a severity above 0 is asked for without a pathology; leave severity out or name the pathology")
+    if "none" not in names and high == 0:
+        raise InputError(f"severity is 0 with {', '.join(names)}; give more than 0, or the pathology none")
+    # a pathology of somebody's own seed has no table and may be of any age
+    known = [pathologies.age_years(name) for name in names if set(name.split("+")) <= set(pathologies.tables())]
+    if "age_years" in fixed and len(known) == len(names):
+        low, high = fixed["age_years"]
+        youngest, oldest = min(ages[0] for ages in known), max(ages[1] for ages in known)
+        if low < youngest - _AGE_MARGIN_YEARS or high > oldest + _AGE_MARGIN_YEARS:
+            asked = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+            raise InputError(f"age_years is {asked}, but people with {', '.join(names)} are {youngest:g} to {oldest:g}; ask for such ages")
 
 
 def _as_range(name: str, value: Value) -> tuple[float, float]:

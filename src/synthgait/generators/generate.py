@@ -4,7 +4,11 @@ In: a generator's folder, a request, a seed. Out: one HDF5 file (``out.h5``) or 
 
 Strides depend on the model, the request, the seed and their number only (``base``), and a shard is
 written whole or not at all (``storage``). So a run that was stopped goes on with the shards that are
-missing, on however many workers, and ends with the bytes of an undisturbed run.
+missing, on however many workers, and ends with the bytes of an undisturbed run: everything is computed on one thread per
+process, because sums of more threads end in other last bits.
+
+Workers write a shard each as long as there is one for everybody. Of those that are left they compute the blocks, and this
+process writes them.
 """
 
 from __future__ import annotations
@@ -14,21 +18,26 @@ import json
 import os
 import re
 import shutil
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from tqdm import tqdm
 
-from synthgait import bundled, storage
+from synthgait import __version__, bundled, storage
 from synthgait.errors import InputError
-from synthgait.generators.base import ATTEMPTS, BLOCK, StrideGenerator
+from synthgait.generators.base import ATTEMPTS, BLOCK, GENERATOR_FORMAT, StrideGenerator
 from synthgait.generators.conditions import Value
+from synthgait.generators.plausibility import reason
 from synthgait.simulate.workers import one_thread_for_children
+from synthgait.trials import Trials
 
 #: Strides per shard: about 0.25 GB with all groups, and a whole number of blocks.
 SHARD_STRIDES = 20 * BLOCK
@@ -38,12 +47,15 @@ SHARD_STRIDES = 20 * BLOCK
 class _Request:
     """Everything that a shard depends on, besides its number."""
 
+    synthgait_version: str
+    generator_format: str
     model: str
     n: int
     seed: int
     shard_strides: int
     attempts: int
     max_residual: float | None
+    max_residual_moment: float | None
     guidance_scale: float
     groups: tuple[str, ...] | None
     conditions: dict[str, Any]
@@ -59,6 +71,7 @@ def generate(
     shard_strides: int = SHARD_STRIDES,
     attempts: int = ATTEMPTS,
     max_residual: float | None = None,
+    max_residual_moment: float | None = None,
     guidance_scale: float = 1.0,
     groups: tuple[str, ...] | None = None,
     progress: bool = True,
@@ -70,30 +83,44 @@ def generate(
         model: a generator's folder; None is the one that comes with synthgait.
         out: ends with .h5: one file, its shards beside it in ``out.parts`` until they are packed;
             otherwise a folder of shards.
-        workers: processes.
+        seed: from 0 to 2**63 - 1.
+        workers: processes; the bytes do not depend on them.
         shard_strides: strides per shard, a multiple of ``BLOCK``.
         groups: signal groups to write; None is all.
-        attempts, max_residual, guidance_scale, conditions: as ``StrideGenerator.sample``.
+        attempts, guidance_scale, conditions: as ``StrideGenerator.sample``.
+        max_residual, max_residual_moment: bars as ``Limits.barred``: on the force before the repair, in body weights, and on
+            the moment that is left after it, in N m/kg.
 
-    Returns ``n_strides, n_ok, n_drawn_again, messages`` (reason -> count), ``files``.
+    Returns ``n_strides, n_ok, n_drawn_again, n_rejected_draws, rejections`` (reason -> draws that broke this limit, of every
+    attempt), ``messages`` (reason -> strides that were kept as implausible), ``files``. The table has ``rejected_message``
+    (FORMAT.md) besides the columns of ``StrideGenerator.sample``.
 
     Raises:
-        InputError: a bad request or model, or ``out`` holds another run or file.
+        InputError: a bad request or model, or ``out`` holds another run or file or cannot be made.
     """
     if n < 1 or shard_strides < BLOCK or shard_strides % BLOCK:
         raise InputError(f"give at least 1 stride, and shards of a multiple of {BLOCK} strides ({n} and {shard_strides} were given)")
+    if workers < 1:
+        raise InputError(f"workers is {workers}; give at least 1")
+    if not 0 <= seed < 2**63:
+        raise InputError(f"seed is {seed}; give a whole number from 0 to 2**63 - 1")
+    if not 0 <= guidance_scale < np.inf:
+        raise InputError(f"guidance_scale is {guidance_scale}; give a number of at least 0, 1 for none")
     model = bundled.generator() if model is None else model
     generator = StrideGenerator.load(model)
-    generator.space.check_request(conditions)
+    generator.limits.barred(max_residual, max_residual_moment)
+    generator.space.draw(conditions, [np.random.default_rng(seed)])  # a request that cannot be met leaves nothing behind
     given = {name: list(v) if isinstance(v, tuple) else v for name, v in conditions.items() if v is not None}
-    request = _Request(fingerprint(model), n, seed, shard_strides, attempts, max_residual, guidance_scale, groups, given)
+    bars = max_residual, max_residual_moment
+    identity = __version__, GENERATOR_FORMAT, fingerprint(model)
+    request = _Request(*identity, n, seed, shard_strides, attempts, *bars, guidance_scale, groups, given)
     target = Path(out)
     single = target.suffix == ".h5"
     folder = target.with_name(target.name + ".parts") if single else target
     _claim(folder, target if single else None, request)
     missing = [shard for shard in range(-(-n // shard_strides)) if not _whole(folder / _name(shard))]
     with tqdm(total=n, initial=n - sum(_size(request, s) for s in missing), desc="generate", unit="stride", disable=not progress) as bar:
-        for done in _write_all(str(model), request, folder, missing, workers):
+        for done in _write_all(generator, str(model), request, folder, missing, workers):
             bar.update(done)
     shards = [folder / _name(shard) for shard in range(-(-n // shard_strides))]
     summary = _summary(shards)
@@ -128,18 +155,29 @@ def _size(request: _Request, shard: int) -> int:
 def _claim(folder: Path, target: Path | None, request: _Request) -> None:
     if target is not None and target.exists():
         raise InputError(f"{target} exists; remove it or give another name")
+    _make(folder)
     stated = json.dumps(asdict(request), indent=1, sort_keys=True) + "\n"
     note = folder / "request.json"
     if note.is_file():
         if note.read_text() != stated:
-            raise InputError(f"{folder} holds a run of another request or model; remove it or give another name")
+            raise InputError(f"{folder} holds a run of another request, model or version of synthgait; remove it or give another name")
         return
-    if folder.exists() and any(folder.iterdir()):
+    if any(folder.iterdir()):
         raise InputError(f"{folder} is not empty and no run of ours; give another name")
-    folder.mkdir(parents=True, exist_ok=True)
     partial = note.with_suffix(".partial")
     partial.write_text(stated)
     os.replace(partial, note)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise InputError(f"{folder} is a file; remove it, or give a folder or a name that ends with .h5") from None
+    except OSError as error:
+        raise InputError(f"the folder {folder} cannot be made ({error.strerror}); give another name") from None
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"nothing can be written into {folder}; give another name")
 
 
 def _whole(path: Path) -> bool:
@@ -153,68 +191,113 @@ def _whole(path: Path) -> bool:
     return True
 
 
-def _write_all(model: str, request: _Request, folder: Path, shards: list[int], workers: int) -> Iterator[int]:
-    if workers <= 1 or len(shards) <= 1:
-        generator = StrideGenerator.load(model)
-        for shard in shards:
-            yield from _write(generator, request, folder, shard)
+def _write_all(generator: StrideGenerator, model: str, request: _Request, folder: Path, shards: list[int], workers: int) -> Iterator[int]:
+    """Write shards, telling how many strides each step added."""
+    parts = [(shard, first) for shard in shards for first in range(0, _size(request, shard), BLOCK)]
+    workers = min(workers, len(parts))
+    if workers <= 1:
+        with _one_torch_thread():
+            for shard in shards:
+                with _writer(request, folder, shard) as file:
+                    for strides in _strides(generator, request, shard):
+                        file.append(strides)
+                        yield len(strides)
         return
-    pool = ProcessPoolExecutor(min(workers, len(shards)), get_context("spawn"), _start_worker, (model,))
+    apart = len(shards) - len(shards) % workers
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (model, request, str(folder)))
     try:
         with one_thread_for_children():  # one process per core: threads of linear algebra would only wait for each other
-            running = {pool.submit(_write_in_worker, request, str(folder), shard) for shard in shards}
-        while running:
-            finished, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
+            for future in as_completed([pool.submit(_write_in_worker, shard) for shard in shards[:apart]]):
                 yield future.result()
+            shared = _in_order(pool, [part for part in parts if part[0] in shards[apart:]], workers + 2)
+            for shard in shards[apart:]:
+                with _writer(request, folder, shard) as file:
+                    for _ in range(0, _size(request, shard), BLOCK):
+                        file.append(strides := next(shared))
+                        yield len(strides)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _write(generator: StrideGenerator, request: _Request, folder: Path, shard: int) -> Iterator[int]:
-    """Write one shard, telling how many strides each step added."""
-    first, count = shard * request.shard_strides, _size(request, shard)
-    conditions = {name: tuple(v) if isinstance(v, list) else v for name, v in request.conditions.items()}
-    blocks = generator.sample_blocks(
-        first,
+def _in_order(pool: ProcessPoolExecutor, parts: list[tuple[int, int]], ahead: int) -> Iterator[Trials]:
+    """Blocks that workers compute; never more than ``ahead`` of them are under way or waiting, so that memory stays flat."""
+    waiting: deque[Future[Trials]] = deque()
+    for part in parts:
+        waiting.append(pool.submit(_draw_in_worker, *part))
+        if len(waiting) == ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _writer(request: _Request, folder: Path, shard: int) -> AbstractContextManager[storage.DatasetWriter]:
+    provenance = {"config": json.dumps(asdict(request), sort_keys=True)}
+    path, count = folder / _name(shard), _size(request, shard)
+    return storage.writer(path, kind="synthetic", groups=request.groups, provenance=provenance, expected_rows=count)
+
+
+def _strides(generator: StrideGenerator, request: _Request, shard: int, start: int = 0, count: int | None = None) -> Iterator[Trials]:
+    """Blocks of a shard, from its stride ``start`` on."""
+    count = _size(request, shard) - start if count is None else count
+    generator.limits = generator.limits.barred(request.max_residual, request.max_residual_moment)
+    conditions: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in request.conditions.items()}
+    yield from generator.sample_blocks(
+        shard * request.shard_strides + start,
         count,
         seed=request.seed,
         attempts=request.attempts,
-        max_residual=request.max_residual,
         guidance_scale=request.guidance_scale,
         **conditions,
     )
-    provenance = {"config": json.dumps(asdict(request), sort_keys=True)}
-    with storage.writer(folder / _name(shard), kind="synthetic", groups=request.groups, provenance=provenance, expected_rows=count) as file:
-        for strides in blocks:
-            file.append(strides)
-            yield len(strides)
 
 
-_worker: StrideGenerator | None = None
-
-
-def _start_worker(model: str) -> None:
-    global _worker
-    import torch
-
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
-    _worker = StrideGenerator.load(model)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
-def _write_in_worker(request: _Request, folder: str, shard: int) -> int:
+_worker: tuple[StrideGenerator, _Request, Path] | None = None
+
+
+def _start_worker(model: str, request: _Request, folder: str) -> None:
+    global _worker
+    torch.set_num_threads(1)
+    _worker = StrideGenerator.load(model), request, Path(folder)
+
+
+def _write_in_worker(shard: int) -> int:
     assert _worker is not None
-    return sum(_write(_worker, request, Path(folder), shard))
+    generator, request, folder = _worker
+    with _writer(request, folder, shard) as file:
+        for strides in _strides(generator, request, shard):
+            file.append(strides)
+    return _size(request, shard)
+
+
+def _draw_in_worker(shard: int, start: int) -> Trials:
+    assert _worker is not None
+    generator, request, _ = _worker
+    return next(_strides(generator, request, shard, start, min(BLOCK, _size(request, shard) - start)))
 
 
 def _summary(shards: list[Path]) -> dict[str, Any]:
-    n = ok = again = 0
+    n = ok = again = attempts = 0
     messages: Counter[str] = Counter()
+    rejections: Counter[str] = Counter()
     for path in shards:
         table = storage.read(path, groups=[]).table
         n += len(table)
         ok += int((table["status"] == "ok").sum())
         again += int((table["attempts"] > 1).sum())
-        # the reason without its number, so that like goes with like
-        messages.update(re.sub(r"\d+(\.\d+)?", "…", text) for text in table["status_message"] if text)
-    return {"n_strides": n, "n_ok": ok, "n_drawn_again": again, "messages": dict(messages)}
+        attempts += int(table["attempts"].sum())
+        messages.update(reason(text) for text in table["status_message"] if text)
+        for text in table["rejected_message"]:
+            for count, why in re.findall(r"(\d+) x ([^;]+)", text):
+                rejections[why] += int(count)
+    told = {"n_strides": n, "n_ok": ok, "n_drawn_again": again, "n_rejected_draws": attempts - ok}
+    return told | {"rejections": dict(sorted(rejections.items())), "messages": dict(messages)}

@@ -11,6 +11,7 @@ residual is what resampling to 100 phases costs: limits are read beside the seed
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -20,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from synthgait.conventions import SIDES
+from synthgait.errors import InputError
 from synthgait.gait import spatiotemporal
 from synthgait.generators.balance import reconcile
 from synthgait.generators.bodies import People, skate_mps
@@ -43,7 +45,7 @@ class Limits:
         mean_vertical_bw: how far the mean vertical force over the stride may be from body weight.
         penetration_m: how much deeper a sole may be than any seed gait's under the same load.
         foot_skate_mps: mean horizontal speed of the sole where the floor acts on it (``bodies.sole``), while loaded.
-        residual_force_bw, residual_moment_nmkg: root mean square over the stride.
+        residual_force_bw, residual_moment_nmkg: root mean square over the stride, of what is left after the repair.
         repaired_force_bw: largest force residual that may be repaired.
         sole_depth_leg: deepest the seed's soles go, in leg lengths, per load bin; see ``sole_envelope``.
     """
@@ -69,6 +71,24 @@ class Limits:
         if np.percentile(own["foot_skate_mps"], 95) <= plain.foot_skate_mps:
             del widened["foot_skate_mps"]
         return replace(plain, **(widened | changed))
+
+    def barred(self, max_residual: float | None = None, max_residual_moment: float | None = None) -> Limits:
+        """The same with a user's bars; None leaves the limit as it is.
+
+        Args:
+            max_residual: on the force residual before the repair, body weights.
+            max_residual_moment: on the moment residual that is left after the repair, N m/kg.
+
+        Raises InputError for a bar that is not above 0.
+        """
+        for name, bar in (("max_residual", max_residual), ("max_residual_moment", max_residual_moment)):
+            if bar is not None and not bar > 0:
+                raise InputError(f"{name} is {bar:g}; give a number above 0")
+        return replace(
+            self,
+            repaired_force_bw=self.repaired_force_bw if max_residual is None else max_residual,
+            residual_moment_nmkg=self.residual_moment_nmkg if max_residual_moment is None else max_residual_moment,
+        )
 
 
 _WIDENED = ("penetration_m", "foot_skate_mps", "residual_force_bw", "residual_moment_nmkg")
@@ -145,6 +165,11 @@ def broken_limits(measures: pd.DataFrame, limits: Limits) -> pd.Series:
         if len(rows):
             message[rows] = [text.format_map(values) for values in measures.iloc[rows].to_dict("records")]
     return pd.Series(message, index=measures.index)
+
+
+def reason(sentence: str) -> str:
+    """A sentence of ``broken_limits`` without its number, so that like goes with like."""
+    return re.sub(r"\d+(\.\d+)?", "…", sentence)
 
 
 def _joint_excess(mechanics: StrideMechanics) -> np.ndarray:

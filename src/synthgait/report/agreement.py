@@ -6,7 +6,8 @@ figure per dataset and sensor, and one of an ablation. Only numbers per recordin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,23 @@ def scatter_and_difference(pairs: pd.DataFrame, *, aggregate: bool = False) -> F
         handles += [grid[0, 0].plot([], [], color=GREY, linewidth=0.8)[0]]
         figure.legend(handles, [*groups, "equal"], loc="outside upper left", ncols=len(handles))
     return figure
+
+
+def of_each_sensor(pairs: pd.DataFrame, aggregate_only: Collection[str] = (), method: str = "zero_shot") -> dict[str, Figure]:
+    """``scatter_and_difference`` of one method on every dataset and sensor where it estimates anything, by a name for its file.
+
+    Args:
+        aggregate_only: datasets of which no single recording is drawn.
+    """
+    figures = {}
+    for (dataset, sensor), part in pairs[pairs["method"] == method].groupby(["dataset", "sensor"], sort=True):
+        figure = scatter_and_difference(part, aggregate=dataset in aggregate_only)
+        if figure is not None:
+            pooled = "\na point is the mean of several recordings, the bar their SD" if dataset in aggregate_only else ""
+            # above the legend, which a title of the figure would lie on
+            figure.legends[0].set(title=f"{dataset}, {sensor}{pooled}".replace("_", " "), alignment="left")
+            figures[re.sub(r"[^\w.-]+", "_", f"{dataset}_{sensor}")] = figure
+    return figures
 
 
 def _points(axes: Axes, part: pd.DataFrame, x: np.ndarray, y: np.ndarray, aggregate: bool) -> None:

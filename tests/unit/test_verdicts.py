@@ -1,0 +1,50 @@
+"""What ``validate`` draws where it is asked to."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from standin_recordings import standin_people
+from synthgait import cli, verdicts
+from synthgait.errors import InputError
+from synthgait.estimators import GaitEstimator
+from synthgait.recordings import write_plain
+from synthgait.report import page
+
+
+class _Exact:
+    """An estimator that knows the truth."""
+
+    sensors = ("lower_back",)
+    task = "gait_parameters"
+
+    def predict(self, recording: Any, **how: Any) -> dict[str, float]:
+        return {name: 1.02 * value for name, value in recording.truth.items()}
+
+
+def test_recordings_get_a_figure_for_every_dataset_and_sensor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("mine", "no licence"):
+        write_plain(standin_people(4, name), tmp_path / "all" / name)
+    monkeypatch.setattr(GaitEstimator, "load", lambda folder: _Exact())
+    monkeypatch.setattr(page, "AGGREGATE_ONLY", frozenset({"no licence"}))
+    _, text = verdicts.of("recordings", tmp_path / "all", [tmp_path], pictures=tmp_path / "new" / "figures")
+    drawn = sorted((tmp_path / "new" / "figures").iterdir())
+    assert [path.name for path in drawn] == ["mine_lower_back.png", "no_licence_lower_back.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn) and "2 figures are in" in text
+    assert "figures are in" not in verdicts.of("recordings", tmp_path / "all", [tmp_path])[1]
+
+
+def test_figures_that_cannot_be_drawn_are_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["synthgait", "validate", "simulations", "--figures", str(tmp_path / "new")])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2 and "leave --figures out" in capsys.readouterr().err and not (tmp_path / "new").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="is a file"):
+        verdicts.of("coverage", pictures=tmp_path / "file")

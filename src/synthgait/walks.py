@@ -88,6 +88,8 @@ _PATHOLOGICAL = {
     "cerebral_palsy": Variability(0.040, 0.060, 0.70, sway=1.6),
     "cognitive": Variability(0.040, 0.060, 0.65, sway=1.2),
 }
+#: Of the others (weak or stiff calves, weak hips, arthritis, frailty) no single figure is published: a guess, half as far
+#: from healthy people as those above.
 _OTHER_PATHOLOGY = Variability(0.030, 0.045, 0.70, sway=1.3)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from synthgait import bundled, cli, storage
 from synthgait.errors import InputError
 from synthgait.generators import SynthGaitPipeline, read_recipe, train
 from synthgait.generators.base import BLOCK
+from synthgait.generators.bench import _descendants, _marks
 from synthgait.generators.generate import generate
 from synthgait.generators.networks import StrideDenoiser, parameter_count
 from synthgait.generators.plausibility import Limits, broken_limits, reason
@@ -259,3 +262,24 @@ def test_two_sample_test_knows_both_ends() -> None:
     assert judge.precision_recall(a, b)[0] > 0.85 and judge.precision_recall(a, b + 10) == (0.0, 0.0)
     precision, recall = judge.precision_recall(a, 0.05 * b)
     assert precision > 0.95 and recall < 0.3
+
+
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "synthgait.cli", "generate", "-n", "300000", "--workers", "2", "-o", str(tmp_path / "out")]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        children: list[int] = []
+        for _ in range(600):
+            children = [pid for pid in _descendants(running.pid) if pid != running.pid]
+            if any((tmp_path / "out").glob("*.partial")) and len(children) >= 2:
+                break
+            time.sleep(0.1)
+        assert len(children) >= 2
+    finally:
+        running.kill()
+        running.wait()
+    for _ in range(100):
+        if not any(_marks(pid) for pid in children):
+            return
+        time.sleep(0.1)
+    raise AssertionError("workers outlive the process that started them")

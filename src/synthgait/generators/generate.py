@@ -23,8 +23,9 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -266,8 +267,16 @@ _worker: tuple[StrideGenerator, _Request, Path] | None = None
 
 def _start_worker(model: str, request: _Request, folder: str) -> None:
     global _worker
+    # workers of a pool whose parent was killed would wait for work for ever
+    Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
     torch.set_num_threads(1)
     _worker = StrideGenerator.load(model), request, Path(folder)
+
+
+def _end_with(parent: Any) -> None:
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _write_in_worker(shard: int) -> int:

@@ -144,12 +144,24 @@ def sense(
     sensor: Annotated[list[str] | None, typer.Option("--sensor", help="Placement of an IMU, or another sensor; may be repeated.")] = None,
     duration: Annotated[float, typer.Option(help="Seconds of every walk.")] = 10.0,
     imu_class: Annotated[str, typer.Option(help="research, consumer or phone.")] = "consumer",
+    mounting: Annotated[str | None, typer.Option(help="How IMUs sit: taped, strapped or pocket; by default rigid and exact.")] = None,
+    impact: Annotated[
+        str | None, typer.Option(help="What footfalls do to IMUs: hard_heels, soft_shoes or any; by default nothing.")
+    ] = None,
+    view: Annotated[
+        str | None, typer.Option(help="Of the sensor camera: right, left, front, back, front_right, ...; by default right.")
+    ] = None,
+    panning: Annotated[bool, typer.Option("--panning", help="Cameras turn with the walker.")] = False,
+    keypoints: Annotated[str | None, typer.Option(help="coco_17, body_25, mediapipe_33 or joints, of cameras and keypoints_3d.")] = None,
+    emg: Annotated[str, typer.Option(help="envelope, or raw at 1000 Hz.")] = "envelope",
+    errors: Annotated[list[str] | None, typer.Option(metavar="SENSOR=CLASS", help="As camera=good_video; may be repeated.")] = None,
     seed: int = 0,
 ) -> None:
-    """Write what sensors would record of every gait of a dataset."""
+    """Write what sensors would record of every gait of a dataset; classes and their sources are in simulations/sensors."""
     from synthgait import sensing, storage
 
-    files = sensing.sense(storage.read(data), sensor or ["lower_back"], out, duration_s=duration, imu_class=imu_class, seed=seed)
+    settings = sensing.Settings(imu_class, mounting, impact, view, panning, keypoints, emg, sensing.error_classes(errors or ()))
+    files = sensing.sense(storage.read(data), sensor or ["lower_back"], out, duration_s=duration, settings=settings, seed=seed)
     typer.echo("\n".join(str(file) for file in files))
 
 
@@ -252,7 +264,7 @@ def run_demo(
 
 @app.command()
 def release(
-    folder: Annotated[Path, typer.Argument(help="The release folder.")],
+    folder: Annotated[Path | None, typer.Argument(help="The release folder; to verify, by default the bundled seed dataset.")] = None,
     data: Annotated[list[Path] | None, typer.Option("--data", help="Dataset files to make the release of.")] = None,
     name: Annotated[str, typer.Option(help="Name of the dataset.")] = "synthgait",
     description: Annotated[str, typer.Option(help="One sentence for the card.")] = "Synthetic gait data made with synthgait.",
@@ -260,13 +272,12 @@ def release(
     json_path: Json = None,
 ) -> None:
     """Make a release folder, or verify one."""
-    from synthgait import inspection
     from synthgait import release as releases
 
-    if not verify and not data:
-        raise InputError("a release needs --data FILE, or --verify to check an existing folder")
-    told = releases.verify(folder) if verify else releases.create(data or [], folder, name=name, description=description)
-    _show(told, inspection.text(told), json_path)
+    if not verify and not (folder and data):
+        raise InputError("a release needs a folder and --data FILE, or --verify to check one that exists")
+    told = releases.create(data or [], folder, name=name, description=description) if folder and not verify else releases.verify(folder)
+    _show(told, releases.text(told), json_path)
 
 
 def main() -> None:

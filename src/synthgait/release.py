@@ -6,6 +6,8 @@ In: dataset files. Out: a folder with card (README.md), ``croissant.json``, ``SH
 
 Splits are by subject and by descent: people who are linked through ``source_trial_id`` stay together.
 Only trials that are ``ok`` are in a split; the failed ones are rows of ``trials.csv``.
+
+The bundled seed dataset is verified as it lies in the package, by the card beside it.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 import synthgait
-from synthgait import storage
+from synthgait import bundled, storage
 from synthgait.conventions import FORMAT_VERSION, SIGNAL_GROUPS, TRIAL_COLUMNS
 from synthgait.errors import InputError
 from synthgait.trials import Trials
@@ -209,7 +211,6 @@ def _batches(paths: list[Path]) -> Iterator[Trials]:
 
 def _card(table: pd.DataFrame, name: str, description: str, license: str, kind: str) -> str:
     """README.md with the front matter that dataset hubs read."""
-    ok = table["status"] == "ok"
     lines = [
         "---",
         f"license: {license.lower()}",
@@ -221,24 +222,34 @@ def _card(table: pd.DataFrame, name: str, description: str, license: str, kind: 
         description,
         "",
         f"- Kind: {kind}; file format synthgait {FORMAT_VERSION} (FORMAT.md), made with synthgait {synthgait.__version__}.",
-        f"- {int(ok.sum())} gaits of {table.loc[ok, 'subject_id'].nunique()} virtual people; {len(table)} were tried.",
         "- No real person is in it. Splits are by person and descent; statistics are of the training split.",
         f"- Check it: `synthgait release --verify {name}`.",
+    ]
+    return "\n".join(lines + _figures(table)) + "\n"
+
+
+def _figures(table: pd.DataFrame) -> list[str]:
+    """The lines of a card that tell numbers; splits where the table has them."""
+    ok = table["status"] == "ok"
+    splits = SPLITS if "split" in table else ()
+    heads = ["pathology", "people", "tried", "ok", "yield", *splits]
+    lines = [
+        f"- {int(ok.sum())} gaits of {table.loc[ok, 'subject_id'].nunique()} virtual people; {len(table)} were tried.",
         "",
-        "| pathology | people | tried | ok | yield | train | validation | test |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(heads)} |",
+        "|---" * len(heads) + "|",
     ]
     for pathology, rows in table.groupby("pathology"):
         good = rows[rows["status"] == "ok"]
-        splits = " | ".join(str(int((good["split"] == split).sum())) for split in SPLITS)
-        share = f"{100 * len(good) / len(rows):.0f} %"
-        lines.append(f"| {pathology} | {good['subject_id'].nunique()} | {len(rows)} | {len(good)} | {share} | {splits} |")
+        cells = [pathology, good["subject_id"].nunique(), len(rows), len(good), f"{100 * len(good) / len(rows):.0f} %"]
+        cells += [int((good["split"] == split).sum()) for split in splits]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     lines += ["", "| quantity of the ok gaits | 5 % | median | 95 % |", "|---|---|---|---|"]
     for column in ("age_years", "height_m", "mass_kg", "walking_speed_mps", "cadence_spm", "stride_length_m", "step_width_m"):
         values = table.loc[ok, column].dropna()
         if len(values):
             lines.append(f"| {column} | " + " | ".join(f"{v:.3g}" for v in np.percentile(values, [5, 50, 95])) + " |")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _croissant(folder: Path, name: str, description: str, license: str) -> dict[str, Any]:
@@ -297,15 +308,17 @@ def _croissant(folder: Path, name: str, description: str, license: str) -> dict[
 # -- verifying -----------------------------------------------------------------------------------------
 
 
-def verify(folder: str | Path) -> dict[str, Any]:
-    """Re-read a whole release.
+def verify(folder: str | Path | None = None) -> dict[str, Any]:
+    """Re-read a whole release, or without a folder the bundled seed dataset and its card.
 
     Returns:
-        ``n_trials, n_ok, n_subjects, by_pathology`` (ok trials), ``by_split``, ``n_files``.
+        ``n_trials, n_ok, n_subjects, by_pathology`` (ok trials), ``by_split`` (of a folder), ``n_files``.
 
     Raises:
         InputError: the first thing that is wrong, naming the file.
     """
+    if folder is None:
+        return _verify_bundled(bundled.seed_dataset())
     folder = Path(folder)
     sums = folder / _SUMS
     if not sums.is_file():
@@ -340,14 +353,39 @@ def verify(folder: str | Path) -> dict[str, Any]:
     listed = {item["@id"]: item["sha256"] for item in json.loads((folder / "croissant.json").read_text())["distribution"]}
     if any(expected.get(name) != digest for name, digest in listed.items()):
         raise InputError(f"{folder / 'croissant.json'} lists other files than {_SUMS}; make the release again")
+    return _summary(table, len(expected)) | {"by_split": {split: int((table["split"] == split).sum()) for split in SPLITS}}
+
+
+def _verify_bundled(path: Path) -> dict[str, Any]:
+    """The dataset beside whose file a card of the same name tells its SHA-256 and figures."""
+    card = path.with_suffix(".md")
+    told = card.read_text(encoding="utf-8", errors="replace").splitlines() if card.is_file() else []
+    digest = f"- SHA-256 of {path.name}: {_sha256(path)}"
+    if digest not in told:
+        raise InputError(f"{path} is not the file whose SHA-256 {card.name} tells; install synthgait again")
+    storage.check(path)
+    table = storage.read(path, groups=[]).table
+    for line in _figures(table):
+        if line not in told:
+            raise InputError(f"{card} does not say {line!r}, as {path.name} has it; install synthgait again")
+    return _summary(table, 2)
+
+
+def _summary(table: pd.DataFrame, n_files: int) -> dict[str, Any]:
+    ok = table["status"] == "ok"
     return {
         "n_trials": len(table),
         "n_ok": int(ok.sum()),
         "n_subjects": int(table.loc[ok, "subject_id"].nunique()),
         "by_pathology": {str(k): int(v) for k, v in table.loc[ok, "pathology"].value_counts().sort_index().items()},
-        "by_split": {split: int((table["split"] == split).sum()) for split in SPLITS},
-        "n_files": len(expected),
+        "n_files": n_files,
     }
+
+
+def text(told: dict[str, Any]) -> str:
+    """What ``verify`` found, in one sentence."""
+    counts = f"{told['n_ok']} gaits of {told['n_subjects']} people, of {told['n_trials']} that were tried"
+    return f"{counts}: {told['n_files']} files are what was released; SHA-256, stored checksums, format and figures agree."
 
 
 def _close(a: Any, b: Any) -> bool:

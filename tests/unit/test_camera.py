@@ -10,7 +10,7 @@ from analytic_walker import analytic_population
 from synthgait.bundled import folder as declarations
 from synthgait.errors import InputError
 from synthgait.kinematics import point_motion
-from synthgait.sensors import KEYPOINT_SETS, Camera, Markers, PoseNoise
+from synthgait.sensors import KEYPOINT_SETS, Camera, Markers, MarkerSpecification, PoseNoise
 from synthgait.walks import walk
 
 
@@ -80,6 +80,24 @@ def test_noise_is_in_shares_of_body_height(walks):
     assert (noisy - plain).std() == pytest.approx(0.01 * tall, rel=0.15)
 
 
+def test_motion_blur_grows_with_a_points_speed_in_the_image(walks):
+    """A streak of speed times exposure, read anywhere: standard deviation over the square root of 12, along the way."""
+    views = {"panning": True, "frame_rate_hz": 50.0, "distance_m": 12.0}
+    sharp, blurred, longer = (
+        Camera("right", ["toe_r", "pelvis"], PoseNoise(exposure_s=s), **views).record(walks, np.random.default_rng(0))
+        for s in (0.0, 0.01, 9.0)
+    )
+    error = {name: blurred.channel(name) - sharp.channel(name) for name in ("toe_r_x", "toe_r_y", "pelvis_x")}
+    speed = np.gradient(sharp.channel("toe_r_x").astype(float), axis=1) * 50.0
+    fast = np.abs(speed) > np.quantile(np.abs(speed), 0.8)
+    assert (error["toe_r_x"] / (0.01 * speed))[fast].std() == pytest.approx(1 / np.sqrt(12), rel=0.08)
+    assert np.abs(error["toe_r_x"][fast]).max() <= 0.5 * 0.01 * np.abs(speed).max()
+    assert error["toe_r_x"].std() > 10 * error["pelvis_x"].std()
+    assert error["toe_r_x"][fast].std() > 2 * error["toe_r_x"][~fast].std()
+    # a shutter cannot be open for longer than a frame, here twice as long
+    assert (longer.channel("toe_r_x") - sharp.channel("toe_r_x")).std() == pytest.approx(2 * error["toe_r_x"].std(), rel=1e-3)
+
+
 def test_legs_swap_only_where_one_hides_the_other(walks):
     plain, swapped = (
         Camera("right", "coco_17", PoseNoise(swap=s), distance_m=12.0).record(walks, np.random.default_rng(0)) for s in (0.0, 1.0)
@@ -109,8 +127,17 @@ def test_plain_joints_are_the_landmarks_and_arms_swing(walks):
     wrist, ankle = relative.channel("wrist_r_x"), relative.channel("ankle_l_x")
     assert np.ptp(wrist, axis=1).min() > 0.1
     assert all(np.corrcoef(w, a)[0, 1] > 0.7 for w, a in zip(wrist, ankle, strict=True))
-    lost = np.isnan(Markers(missing=0.1).record(walks, np.random.default_rng(0)).signals["keypoints_3d"])
+    lost = np.isnan(Markers(sensor=MarkerSpecification(missing=0.1)).record(walks, np.random.default_rng(0)).signals["keypoints_3d"])
     assert lost.mean() == pytest.approx(0.1, abs=0.01)
+
+
+@pytest.mark.parametrize("sensor", list(yaml.safe_load((declarations("simulations") / "sensors" / "markers.yaml").read_text())))
+def test_declared_markers_are_misplaced_and_noisy(walks, sensor):
+    markers = Markers("coco_17", sensor)
+    off = markers.record(walks, np.random.default_rng(0)).signals["keypoints_3d"] - Markers("coco_17").record(walks).signals["keypoints_3d"]
+    assert np.nanmean(off, axis=1).std() == pytest.approx(markers.sensor.offset_sd_m, rel=0.3)
+    assert np.nanstd(off, axis=1).mean() == pytest.approx(markers.sensor.noise_m, rel=0.1)
+    assert 0.0 < np.isnan(off).mean() < 0.02
 
 
 def test_wrong_input_is_named(walks):

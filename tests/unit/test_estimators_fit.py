@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+import synthgait
 from analytic_walker import analytic_population
+from synthgait import bundled, storage
 from synthgait.conventions import ELECTROMECHANICAL_DELAY_S, GRAVITY_MPS2
 from synthgait.errors import InputError
 from synthgait.estimators import GaitEstimator, fit, read_recipe, tasks
@@ -227,50 +229,86 @@ h5py.File = Watched
 import torch
 torch.set_num_threads(1)
 from pathlib import Path
-from synthgait.estimators import fit
-data, canary = sys.argv[1:3]
-fit({"task": "gait_parameters", "sensors": ["lower_back", "foot", "keypoints_2d", "joint_angles"], "walks": 16, "strides_per_walk": 4,
-     "steps": 3, "members": 1, "batch": 8}, data)
+from synthgait.estimators import fit, read_recipe
+data, out, *culprits = sys.argv[1:]
+tiny = {"walks": 16, "strides_per_walk": 4, "steps": 2, "members": 1, "batch": 8}
+def read_them(*_):
+    import pandas
+    for path in culprits:
+        h5py.File(path).close() if path.endswith(".h5") else pandas.read_csv(path) if path.endswith(".csv") else open(path).close()
+if culprits:
+    fit({"task": "muscle_activation", "sensors": ["joint_angles"], **tiny}, data, progress=read_them)
+    modules = []
+else:
+    for name in ("gait_parameters", "muscle_activation"):
+        fit(read_recipe(name) | tiny, data)
+    modules = list(sys.modules)
+    from synthgait import storage
+    from synthgait.generators import train
+    from synthgait.generators.train import parse_recipe
+    training = {"steps": 2, "batch_size": 8, "validate_every": 1, "checkpoint_every": 1}
+    settings = {"width": 16, "depth": 1, "sampling_steps": 2}
+    recipe = {"method": "diffusion", "settings": settings, "representation": {"max_components": 8}, "training": training}
+    train(parse_recipe(recipe), storage.read(data), out, progress=False)
 print("\\n".join(str(Path(name).resolve()) for name in opened))
-print("MODULES", *sys.modules)
-open(canary).close()
-print("SEEN", opened[-1])
+print("FITTED", *modules)
+print("TRAINED", *sys.modules)
 """
 
 
-def test_no_real_recording_is_opened_during_a_fit(people: Trials, tmp_path: Path) -> None:
-    """Files opened during a fit lie in the package, its declarations, the interpreter or are the data;
-    the environment points at a real folder, and neither it nor the adapters are touched.
-    """
-    from synthgait import storage
+def _audit(people: Trials, folder: Path, *culprits: Path) -> tuple[set[str], set[str], set[str]]:
+    """A process of its own that fits (and without culprits trains), while the environment points at ``folder/recordings``.
 
-    data = tmp_path / "strides.h5"
+    Returns what was opened of neither Python, the package, its declarations, the data nor what it wrote; the modules
+    loaded after the fits, and after the training.
+    """
+    data, scratch = folder / "strides.h5", folder / "scratch"
     storage.write(people, data)
-    folder = tmp_path / "recordings" / "voisard_healthy_imu"
-    folder.mkdir(parents=True)
-    canary = folder / "person_lb.txt"
-    canary.write_text("real")
-    scratch = tmp_path / "scratch"
     scratch.mkdir()
-    known = {"SYNTHGAIT_RECORDINGS": str(folder.parent), "PYTHONPATH": ":".join(sys.path), "TMPDIR": str(scratch)}
+    real = folder / "recordings"
+    known = {"SYNTHGAIT_RECORDINGS": str(real), "PYTHONPATH": ":".join(sys.path), "TMPDIR": str(scratch), "HOME": str(scratch)}
     done = subprocess.run(
-        [sys.executable, "-c", _AUDITED, str(data), str(canary)],
+        [sys.executable, "-c", _AUDITED, str(data), str(scratch / "generator"), *map(str, culprits)],
         env={"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", **known},
         capture_output=True,
         text=True,
-        cwd=tmp_path,
+        cwd=folder,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    *opened, modules, seen = done.stdout.splitlines()
-    assert seen == f"SEEN {canary}"  # the hook would have told
-    assert not [name for name in opened if Path(name).is_relative_to(folder.parent.resolve())]
-    package = Path(tasks.__file__).resolve().parents[3]
-    allowed = (sys.prefix, sys.base_prefix, str(package), "/proc", "/sys", "/etc", "/usr", "/dev", str(scratch))
-    assert {name for name in opened if not name.startswith(allowed)} <= {str(data.resolve()), str(tmp_path.resolve())}
+    *opened, fitted, trained = done.stdout.splitlines()
     assert str(data.resolve()) in opened
-    outside = ("synthgait.recordings", "synthgait.validate", "synthgait.simulate", "synthgait.generators", "ezc3d")
-    assert not [name for name in modules.split() if name.startswith(outside)]
+    package = Path(synthgait.__file__).resolve().parent
+    known_places = [package, *(bundled.folder(kind).resolve() for kind in bundled.KINDS), scratch.resolve()]
+    allowed = (sys.prefix, sys.base_prefix, *map(str, known_places), "/proc", "/sys", "/etc", "/usr", "/dev")
+    strange = {name for name in opened if not name.startswith(allowed)} - {str(data.resolve()), str(folder.resolve())}
+    return strange, set(fitted.split()), set(trained.split())
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> list[Path]:
+    folder = tmp_path / "recordings" / "voisard_healthy_imu"
+    folder.mkdir(parents=True)
+    paths = [folder / name for name in ("person_lb.txt", "person.csv", "person.h5")]
+    for path in paths[:2]:
+        path.write_text("real")
+    storage.write(analytic_population(2, seed=1), paths[2])
+    return paths
+
+
+def test_no_real_recording_is_opened_during_fits_and_trainings(people: Trials, tmp_path: Path, recordings: list[Path]) -> None:
+    """Every sensor and task that comes along, and the generator: neither recordings nor their adapters are touched."""
+    strange, fitted, trained = _audit(people, tmp_path)
+    assert not strange
+    outside = ("synthgait.recordings", "synthgait.validate", "synthgait.simulate", "ezc3d")
+    assert not [name for name in fitted if name.startswith((*outside, "synthgait.generators"))]
+    assert not [name for name in trained if name.startswith(("synthgait.recordings", "synthgait.validate", "ezc3d"))]
+    assert {"synthgait.estimators.fit", "synthgait.generators.train"} <= trained
+
+
+def test_a_fit_that_opens_a_recording_is_caught(people: Trials, tmp_path: Path, recordings: list[Path]) -> None:
+    strange, *_ = _audit(people, tmp_path, *recordings)
+    assert strange == {str(path.resolve()) for path in recordings}
 
 
 def test_emg_is_the_mean_of_motion_and_textbook_from_either_landing() -> None:
@@ -317,7 +355,7 @@ def test_strides_that_start_stop_or_turn_are_told_but_not_counted() -> None:
     slow = np.array([0.6, 0.9, 1, 1, 1, 1, 0.9, 0.6, 0.7, 1, 0.7])
     empty = np.zeros((11, 0))
     windows = Windows(empty, empty[0], empty, 0 * period, period, centre, period, Body())
-    told = summarise({"walking_speed_mps": slow}, {}, windows)
+    told = summarise({"walking_speed_mps": slow, "stride_time_s": period}, {}, windows)
     # of three strides a quarter is none
     assert told["strides"]["steady"] == [False] * 2 + [True] * 4 + [False] * 2 + [True] * 3
     assert told["walking_speed_mps"] == 1.0 and len(told["strides"]["walking_speed_mps"]) == 11

@@ -275,6 +275,8 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
                 break
             time.sleep(0.1)
         assert len(children) >= 2
+        with pytest.raises(InputError, match="another process is writing"):
+            generate(None, 300_000, tmp_path / "out", workers=1, progress=False)
     finally:
         running.kill()
         running.wait()

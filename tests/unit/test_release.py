@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
-from synthgait import inspection, release, storage
+from synthgait import bundled, cli, inspection, release, storage
 from synthgait.conventions import SIGNAL_GROUPS
 from synthgait.errors import InputError
 from synthgait.trials import Trials
@@ -155,3 +157,45 @@ def test_inspect_tells_a_release(released: Path, tmp_path: Path) -> None:
     folder = copied(released, tmp_path)
     (folder / "README.md").unlink()
     assert inspection.inspect(folder)["kind"] == "broken"
+
+
+def test_what_ships_is_verified(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["synthgait", "release", "--verify"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    told = capsys.readouterr()
+    assert not ended.value.code and told.err == "" and told.out.count("\n") == 1 and "agree" in told.out
+    table = storage.read(bundled.seed_dataset(), groups=[]).table
+    assert f"{(table['status'] == 'ok').sum()} gaits" in told.out
+
+
+def test_a_damaged_bundle_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, card = tmp_path / "seed-v1.h5", tmp_path / "seed-v1.md"
+    monkeypatch.setattr(bundled, "seed_dataset", lambda: path)
+    storage.write(dataset(), path)
+    whole, figures = path.read_bytes(), release._figures(storage.read(path, groups=[]).table)
+
+    def carded(change: str = "", to: str = "") -> None:
+        lines = [f"- SHA-256 of {path.name}: {release._sha256(path)}", *figures]
+        card.write_text("\n".join(lines).replace(change, to, 1) if change else "\n".join(lines))
+
+    carded()
+    assert release.verify() == {"n_trials": 90, "n_ok": 81, "n_subjects": 30, "n_files": 2, "by_pathology": {"none": 54, "parkinson": 27}}
+    with h5py.File(path) as file:
+        inside = file["signals/joint_angles"].id.get_chunk_info(0).byte_offset + 100
+    broken = bytearray(whole)
+    broken[inside] ^= 1
+    path.write_bytes(bytes(broken))
+    with pytest.raises(InputError, match="SHA-256"):
+        release.verify()
+    carded()  # a card that tells the digest of the broken file: the file's own checksums find it
+    with pytest.raises(InputError, match=r"seed-v1\.h5"):
+        release.verify()
+    path.write_bytes(whole)
+    for change, to in (("81 gaits", "82 gaits"), ("of 30", "of 31"), ("| parkinson | 10", "| parkinson | 11"), ("| age_years", "| age")):
+        carded(change, to)
+        with pytest.raises(InputError, match="does not say"):
+            release.verify()
+    card.unlink()
+    with pytest.raises(InputError, match="SHA-256"):
+        release.verify()

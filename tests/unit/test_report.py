@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from analytic_walker import analytic_walker
-from synthgait import report
-from synthgait.report import findings, gaits
+from synthgait import pathologies, report
+from synthgait.report import findings, gaits, strips
 from synthgait.report.page import AGGREGATE_ONLY, chosen_gaits
 from synthgait.report.style import png
 from synthgait.subjects import Subject
@@ -79,7 +79,7 @@ class _Page(HTMLParser):
 
 
 def _written(out: Path, seed: Trials, pairs: pd.DataFrame) -> str:
-    path = report.write(out, seed=seed, synthetic=seed, rows=run.rows(pairs), pairs=pairs, notes=["A note & more."])
+    path = report.write(out, seed=seed, synthetic=seed, rows=run.rows(pairs), pairs=pairs, notes=["A note & more."], examples=seed)
     return path.read_text(encoding="utf-8")
 
 
@@ -89,8 +89,8 @@ def test_one_self_contained_page(tmp_path: Path, seed: Trials, pairs: pd.DataFra
     assert not page.open
     assert all(source.startswith("data:image/png;base64,") for source in page.images)
     assert all(base64.b64decode(source.split(",")[1])[:4] == b"\x89PNG" for source in page.images)
-    # three figures of three gaits, two of generated strides, one of each dataset
-    assert len(page.images) == 3 * 3 + 2 + 2
+    # three figures of three gaits, a healthy and a paretic strip, two of generated strides, one of each dataset
+    assert len(page.images) == 3 * 3 + 2 + 2 + 2
     assert not re.search(r"https?://|<script|@import", text) and 'name="viewport"' in text
     assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
     assert "A note & more." in page.text
@@ -101,11 +101,27 @@ def test_one_self_contained_page(tmp_path: Path, seed: Trials, pairs: pd.DataFra
 
 def test_same_bytes_without_synthetic_and_rows(tmp_path: Path, seed: Trials) -> None:
     one = seed.select([0, 3])
-    text = report.write(tmp_path / "report.html", seed=one).read_text()
-    assert text == report.write(tmp_path / "again.html", seed=one).read_text()
-    assert _Page(text).ids == ["simulated", "certificate"]
+    text = report.write(tmp_path / "report.html", seed=one, examples=seed).read_text()
+    assert text == report.write(tmp_path / "again.html", seed=one, examples=seed).read_text()
+    assert _Page(text).ids == ["simulated", "certificate", "pathologies"]
     nothing = seed.select([3])
-    assert "none is drawn" in _Page(report.write(tmp_path / "none.html", seed=nothing).read_text()).text
+    assert "none is drawn" in _Page(report.write(tmp_path / "none.html", seed=nothing, examples=nothing).read_text()).text
+
+
+def test_each_pathology_of_the_bundled_seed_is_drawn_in_plain_words(tmp_path: Path, seed: Trials) -> None:
+    page = _Page(report.write(tmp_path / "report.html", seed=seed.select([3])).read_text())
+    assert len(page.images) == len(strips.of_bundled_seed()) >= 12
+    for table in pathologies.tables().values():
+        assert table.title in page.text and table.description in page.text
+
+
+def test_a_strip_is_of_the_level_and_of_median_speed(seed: Trials) -> None:
+    several = seed.select([0, 0, 2, 2, 2, 2])
+    slope, severity, speed = [0.05, 0.0, 0.0, 0.0, 0.0, 0.1], [0, 0, 1, 1, 1, 1], [1.2, 1.4, 0.5, 0.9, 0.7, 0.6]
+    several.table = several.table.assign(condition_slope=slope, severity=severity, walking_speed_mps=speed)
+    assert strips.shown(several) == {"healthy": 1, "hemiparesis": 4}
+    several.table["condition_slope"] = 0.1  # nobody walks on the level
+    assert strips.shown(several)["healthy"] == 0
 
 
 def test_yield_and_certificate(seed: Trials) -> None:

@@ -5,18 +5,20 @@ walks with their targets, and batches of them with the variation that costs noth
 
 What a person's recording does that the physics does not: skin and markers move, joint centres and
 zeros are set by a laboratory, a camera squeezes the depth, one foot's sensor is missing, nobody
-wrote down the height, footfalls shake the sensor. Each is drawn at random here, wider than any one
-data set would show.
+wrote down the height, footfalls shake the sensor. Each is drawn at random here, from the ranges that
+``simulations/sensors/training.yaml`` declares.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import Field
 
 from synthgait.conventions import GRAVITY_MPS2, IMU_CHANNELS, JOINT_ANGLES, SIDES
 from synthgait.errors import InputError
@@ -26,34 +28,57 @@ from synthgait.estimators.features.windows import CYCLE_SAMPLES, HARMONICS, Body
 from synthgait.gait import cadence_chance, coordinates_of, skeleton_of
 from synthgait.kinematics import point_motion
 from synthgait.sensors import IMU
+from synthgait.sensors.base import declared
 from synthgait.trials import Trials
 from synthgait.walks import Walks, walk
 
 _POSE_NAMES = tuple(f"{joint}_{side}" for side in SIDES for joint in ("hip", "shoulder", "knee", "ankle", "heel", "toe"))
 
-#: Of ``simulations/sensors``: what people in studies wear.
-_IMU_CLASSES = ("research", "consumer")
-_MOUNTINGS = ("taped", "strapped")
-#: Where on the lower back: L3 to S1 and a hand's width to the side.
-_TRUNK_OFFSET_SD_M = 0.03
-#: Footfalls shake most sensors: shoes and floors of ``simulations/sensors/impact.yaml``.
-_IMPACTS = ("any", "soft_shoes", None)
-#: How much larger or smaller (log) a channel may be than physics says. Sensors on the trunk see what the
-#: simulation knows least: how far a pelvis shuttles depends on a spine of one joint.
-_GAIN_SD, _TRUNK_GAIN_SD = 0.05, 0.2
-#: How far two laboratories' curves of one joint angle differ (standard deviation over the cycle, and up to which harmonic):
-#: model, marker placement and skin. Repeated measurements err by 2 to 5 degrees (McGinley et al., Gait Posture
-#: 2009;29:360), most of it a constant, which is no channel here.
-_LABORATORY_SD_RAD, _LABORATORY_HARMONICS = np.deg2rad(2.0), 3
-#: A joint's centre is guessed this far off in shares of the leg, always the same way: 1.5 cm by markers, hips by more.
-_JOINT_SD = 0.017
-#: A network that lifts one camera's picture into space errs by 47 mm on average in the laboratory that it learned from
-#: (Pavllo et al., CVPR 2019) and by more elsewhere, most of it in depth, which it also squeezes. Shares of the leg: what
-#: is constant, and what comes back at the same phase of every stride (depth, up, right; in the first harmonics).
-_LIFTED_SD, _LIFTED_SWAY_SD, _LIFTED_HARMONICS = 0.03, (0.03, 0.01, 0.01), 2
-_LIFTED_SQUEEZE = (0.65, 1.05)
-_ADULT_YEARS = 18
 _WALKS_AT_ONCE = 32  # of like stride time, so that none is much longer than it must be
+
+
+Spread = Annotated[float, Field(ge=0.0, le=10.0)]
+Chance = Annotated[float, Field(ge=0.0, le=1.0)]
+Harmonics = Annotated[int, Field(ge=1, le=HARMONICS)]
+
+
+@dataclass(frozen=True)
+class Variation:
+    """How sensors vary from one training walk or window to the next: an entry of ``simulations/sensors/training.yaml``,
+    which says what each number means and where it comes from. ``*_sd`` without a unit are of a logarithm (gains, size),
+    or in shares of the leg (joints, what a camera's picture is lifted to).
+    """
+
+    name: str
+    imu_classes: tuple[str, ...]
+    mountings: tuple[str, ...]
+    impacts: tuple[str | None, ...]
+    trunk_offset_sd_m: Spread
+    one_sided_chance: Chance
+    gain_sd: Spread
+    trunk_gain_sd: Spread
+    noise_levels: tuple[Spread, ...]
+    missing_chance: dict[str, Chance]
+    angle_gain_sd: Spread
+    laboratory_sd_rad: Spread
+    laboratory_harmonics: Harmonics
+    joint_sd: Spread
+    motion_capture_share: Chance
+    lifted_sd: Spread
+    lifted_sway_sd: tuple[Spread, Spread, Spread]
+    lifted_harmonics: Harmonics
+    lifted_squeeze: tuple[float, float]
+    side_view_yaw_sd_rad: Spread
+    unknown_size_chance: Chance
+    height_chance: Chance
+    size_error_sd: Spread
+    adult_years: float
+
+
+@cache
+def variation() -> Variation:
+    """What trainings draw from. Raises InputError naming the line of the declaration that is wrong."""
+    return declared(Variation, "training", "usual")
 
 
 class Batch(NamedTuple):
@@ -91,7 +116,7 @@ class Examples:
         sometimes a joint missing.
         """
         rows = rng.integers(len(self.cycles), size=size)
-        kind = tasks.sensor_named(self.sensor)
+        kind, vary = tasks.sensor_named(self.sensor), variation()
         cycles, present, scalars = self.cycles[rows].copy(), self.present[rows].copy(), self.scalars[rows].copy()
         values, curves = self.values[rows].copy(), self.curves[rows].copy()
         flip = rng.random(size) < 0.5
@@ -107,9 +132,11 @@ class Examples:
         cycles = np.take_along_axis(cycles, index[:, None, :], axis=2)
         if curves.shape[1]:
             curves = np.take_along_axis(curves, index[:, None, :], axis=2)
-        gain = np.exp((_TRUNK_GAIN_SD if self.sensor in tasks.TRUNK else _GAIN_SD) * rng.standard_normal((size, cycles.shape[1], 1)))
+        gain = np.exp(
+            (vary.trunk_gain_sd if self.sensor in tasks.TRUNK else vary.gain_sd) * rng.standard_normal((size, cycles.shape[1], 1))
+        )
         spread = cycles.std(axis=2, keepdims=True)
-        cycles = cycles * gain + spread * _smooth_noise(rng, (size, cycles.shape[1]), rng.choice([0.02, 0.06, 0.15], size))
+        cycles = cycles * gain + spread * _smooth_noise(rng, (size, cycles.shape[1]), rng.choice(vary.noise_levels, size))
         present = present & ~_missing(rng, kind, size)
         given = (cycles * present[:, :, None], present, scalars, values, curves)
         return Batch(*(torch.from_numpy(np.ascontiguousarray(a, bool if a.dtype == bool else np.float32)) for a in given))
@@ -124,9 +151,9 @@ def _smooth_noise(rng: np.random.Generator, shape: tuple[int, int], level: np.nd
 
 
 def _missing(rng: np.random.Generator, kind: tasks.Sensor, size: int) -> np.ndarray:
-    """Channels (B, C) to hide: heels, toes, shoulders and ankle angles, which many recordings lack."""
+    """Channels (B, C) to hide, those of both sides together."""
     hidden = np.zeros((size, len(kind.channels)), bool)
-    for prefix, chance in (("heel_", 0.5), ("toe_", 0.5), ("shoulder_", 0.3), ("ankle_dorsiflexion_", 0.2)):
+    for prefix, chance in variation().missing_chance.items():
         columns = np.array([name.startswith(prefix) for name in kind.channels])
         hidden |= (rng.random(size) < chance)[:, None] & columns
     return hidden
@@ -136,8 +163,11 @@ def sense(trials: Trials, sensor: str, rng: np.random.Generator, *, task: str, w
     """``walks`` walks of random strides of the trials through a random sensor of the kind. A simulated stride's chance
     falls with how far its cadence is from the usual one of such people at that speed; generated ones are so distributed.
 
-    Raises InputError where the trials lack a signal that is needed.
+    Raises InputError where the trials lack a signal that is needed, or the sensor cannot teach the task.
     """
+    if tasks.sensor_named(sensor).worn and tasks.task_outputs(task)[1]:
+        usable = ", ".join(name for name, kind in tasks.SENSORS.items() if not kind.worn)
+        raise InputError(f"{task} is learned from single strides, not from walks as {sensor} records them; choose among {usable}")
     chance = cadence_chance(trials.table) if trials.kind == "seed" else np.ones(len(trials))
     rows = rng.choice(len(trials), size=walks, replace=walks > len(trials), p=chance / chance.sum())
     chosen = trials.select(rows)
@@ -191,38 +221,41 @@ def assemble(sensor: str, task: str, trials: Trials, windows: list[Windows | Non
 
 
 def random_body(row: Any, rng: np.random.Generator) -> Body:
-    """What a recording might say of the size: leg length, height, or (one in three) nothing; each
-    measured with an error of 1 %. Who is of unknown size is an adult: whoever records children tells how tall they are.
+    """What a recording might say of the size: leg length, height, or nothing; each measured with an error. Who is of
+    unknown size is an adult.
     """
-    error = float(np.exp(0.01 * rng.standard_normal()))
+    vary = variation()
+    error = float(np.exp(vary.size_error_sd * rng.standard_normal()))
     choice = rng.random()
-    if choice < 0.33 and row["age_years"] >= _ADULT_YEARS:
+    if choice < vary.unknown_size_chance and row["age_years"] >= vary.adult_years:
         return Body()
-    if choice < 0.75:
+    if choice < vary.unknown_size_chance + vary.height_chance:
         return Body(height_m=float(row["height_m"]) * error)
     return Body(leg_length_m=float(row["leg_length_m"]) * error)
 
 
 def _angles(trials: Trials, rng: np.random.Generator) -> list[Windows | None]:
-    names = list(poses.ANGLE_CHANNELS)
+    names, vary = list(poses.ANGLE_CHANNELS), variation()
     angles = trials.signals["joint_angles"][:, :, [JOINT_ANGLES.index(name) for name in names]].astype(float)
     spectrum = np.fft.rfft(angles, axis=1)[:, : HARMONICS + 1] / angles.shape[1]
     out: list[Windows | None] = []
     for i, row in enumerate(trials.table.to_dict("records")):
-        sides = SIDES if rng.random() > 0.25 else (SIDES[int(rng.integers(2))],)
+        sides = SIDES if rng.random() > vary.one_sided_chance else (SIDES[int(rng.integers(2))],)
         kept = [name for name in names if name[-1] in sides]
         coefficients = spectrum[i : i + 1, :, [names.index(name) for name in kept]].copy()
         # Skin motion and axis crosstalk scale and bend the curves; the offset is no channel at all.
-        coefficients *= np.exp(0.04 * rng.standard_normal(len(kept)))
-        bend = rng.standard_normal((2, _LABORATORY_HARMONICS, len(kept))) * _LABORATORY_SD_RAD / np.sqrt(4 * _LABORATORY_HARMONICS)
-        coefficients[0, 1 : _LABORATORY_HARMONICS + 1] += bend[0] + 1j * bend[1]
+        coefficients *= np.exp(vary.angle_gain_sd * rng.standard_normal(len(kept)))
+        bend = (
+            rng.standard_normal((2, vary.laboratory_harmonics, len(kept))) * vary.laboratory_sd_rad / np.sqrt(4 * vary.laboratory_harmonics)
+        )
+        coefficients[0, 1 : vary.laboratory_harmonics + 1] += bend[0] + 1j * bend[1]
         one = np.ones(1)
         out.append(poses.angle_windows(kept, coefficients, float(row["stride_time_s"]) * one, 0 * one, one, random_body(row, rng)))
     return out
 
 
 def _poses(trials: Trials, rng: np.random.Generator, *, flat: bool) -> list[Windows | None]:
-    rows = trials.table.to_dict("records")
+    rows, vary = trials.table.to_dict("records"), variation()
     q = coordinates_of(trials)
     q[..., 3] = 0.0  # relative to the hips there is no progression
     found = point_motion(skeleton_of(trials), q, points=list(_POSE_NAMES))
@@ -231,13 +264,12 @@ def _poses(trials: Trials, rng: np.random.Generator, *, flat: bool) -> list[Wind
     out: list[Windows | None] = []
     for i, row in enumerate(rows):
         leg = float(row["leg_length_m"])
-        # Half of the walkers in space come from motion capture, half from one camera.
-        if flat or rng.random() < 0.5:
-            here = points[i] + leg * _JOINT_SD * rng.standard_normal((1, *points[i].shape[1:]))
+        if flat or rng.random() < vary.motion_capture_share:
+            here = points[i] + leg * vary.joint_sd * rng.standard_normal((1, *points[i].shape[1:]))
         else:
             here = lifted(points[i], leg, rng)
         if flat:  # from the side, and not quite
-            yaw = rng.normal(0.0, np.deg2rad(10.0))
+            yaw = rng.normal(0.0, vary.side_view_yaw_sd_rad)
             here[:, :, 0] = np.cos(yaw) * here[:, :, 0] + np.sin(yaw) * here[:, :, 2]
             here[:, :, 2] = 0.0
         here -= 0.5 * (here[:, [place["hip_r"]]] + here[:, [place["hip_l"]]])
@@ -250,28 +282,28 @@ def _poses(trials: Trials, rng: np.random.Generator, *, flat: bool) -> list[Wind
 
 
 def lifted(points: np.ndarray, leg_m: float, rng: np.random.Generator) -> np.ndarray:
-    """Points (S, P, 3) of one stride as a network lifts them from one camera that looks along the walk: see ``_LIFTED_SD``."""
-    shape = points.shape[1:]
-    out = points * np.array([rng.uniform(*_LIFTED_SQUEEZE), 1.0, 1.0]) + leg_m * _LIFTED_SD * rng.standard_normal((1, *shape))
+    """Points (S, P, 3) of one stride as a network lifts them from one camera that looks along the walk."""
+    vary, shape = variation(), points.shape[1:]
+    out = points * np.array([rng.uniform(*vary.lifted_squeeze), 1.0, 1.0]) + leg_m * vary.lifted_sd * rng.standard_normal((1, *shape))
     phase = 2 * np.pi * np.arange(len(points)) / len(points)
-    for order in range(1, _LIFTED_HARMONICS + 1):
-        size = leg_m * np.array(_LIFTED_SWAY_SD) / np.sqrt(_LIFTED_HARMONICS) * rng.standard_normal((2, *shape))
+    for order in range(1, vary.lifted_harmonics + 1):
+        size = leg_m * np.array(vary.lifted_sway_sd) / np.sqrt(vary.lifted_harmonics) * rng.standard_normal((2, *shape))
         out += np.multiply.outer(np.cos(order * phase), size[0]) + np.multiply.outer(np.sin(order * phase), size[1])
     return out
 
 
 def _imus(walks: Walks, sensor: str, rng: np.random.Generator) -> list[Windows | None]:
     """Windows of every walk through randomly mounted IMUs."""
-    kind = tasks.sensor_named(sensor)
+    kind, vary = tasks.sensor_named(sensor), variation()
     sided = kind.channels[0].endswith(("_r", "_l"))
     placements = [f"{sensor}_{side}" for side in SIDES] if sided else [sensor]
     # One person wears one kind of sensor; each is mounted its own way.
-    worn = str(rng.choice(_IMU_CLASSES)), str(rng.choice(_MOUNTINGS)), _IMPACTS[int(rng.integers(len(_IMPACTS)))]
+    worn = str(rng.choice(vary.imu_classes)), str(rng.choice(vary.mountings)), vary.impacts[int(rng.integers(len(vary.impacts)))]
     records = {placement: _imu(walks, placement, *worn, rng) for placement in placements}
     samples = min(array.shape[1] for array in records.values())
     out: list[Windows | None] = []
     for i, row in enumerate(walks.table.to_dict("records")):
-        kept = placements if not sided or rng.random() > 0.25 else [placements[int(rng.integers(2))]]
+        kept = placements if not sided or rng.random() > vary.one_sided_chance else [placements[int(rng.integers(2))]]
         signals = {f"{p}_{channel}": records[p][i, :samples, column] for p in kept for column, channel in enumerate(IMU_CHANNELS)}
         try:
             out.append(kind.featurise(signals, float(walks.sampling_rate_hz or 100.0), random_body(row, rng)))
@@ -285,7 +317,7 @@ def _imu(walks: Walks, placement: str, sensor: str, mounting: str, impact: str |
     named = IMU(placement, sensor, mounting)
     mounted = replace(named.mounting, any_orientation=True)
     if placement in tasks.TRUNK:
-        mounted = replace(mounted, offset_sd_m=_TRUNK_OFFSET_SD_M)
+        mounted = replace(mounted, offset_sd_m=variation().trunk_offset_sd_m)
     turned = IMU(placement, named.sensor, mounted, impact, sampling_rate_hz=walks.sampling_rate_hz)
     return turned.record(walks, rng).signals[f"imu_{placement}"]
 

@@ -34,11 +34,17 @@ from tqdm import tqdm
 
 from synthgait import __version__, bundled, storage
 from synthgait.errors import InputError
+from synthgait.estimators.networks import one_thread
 from synthgait.generators.base import ATTEMPTS, BLOCK, GENERATOR_FORMAT, StrideGenerator
 from synthgait.generators.conditions import Value
 from synthgait.generators.plausibility import reason
 from synthgait.simulate.workers import one_thread_for_children
 from synthgait.trials import Trials
+
+try:
+    import fcntl
+except ImportError:  # there is none on Windows
+    fcntl = None  # type: ignore[assignment]
 
 #: Strides per shard: about 0.25 GB with all groups, and a whole number of blocks.
 SHARD_STRIDES = 20 * BLOCK
@@ -119,20 +125,35 @@ def generate(
     single = target.suffix == ".h5"
     folder = target.with_name(target.name + ".parts") if single else target
     _claim(folder, target if single else None, request)
-    missing = [shard for shard in range(-(-n // shard_strides)) if not _whole(folder / _name(shard))]
-    with tqdm(total=n, initial=n - sum(_size(request, s) for s in missing), desc="generate", unit="stride", disable=not progress) as bar:
-        for done in _write_all(generator, str(model), request, folder, missing, workers):
-            bar.update(done)
-    shards = [folder / _name(shard) for shard in range(-(-n // shard_strides))]
-    summary = _summary(shards)
-    if single:
-        if len(shards) == 1:
-            os.replace(shards[0], target)
-        else:
-            storage.pack(shards, target)
-        shutil.rmtree(folder)
-        shards = [target]
+    with _alone(folder):
+        missing = [shard for shard in range(-(-n // shard_strides)) if not _whole(folder / _name(shard))]
+        with tqdm(
+            total=n, initial=n - sum(_size(request, s) for s in missing), desc="generate", unit="stride", disable=not progress
+        ) as bar:
+            for done in _write_all(generator, str(model), request, folder, missing, workers):
+                bar.update(done)
+        shards = [folder / _name(shard) for shard in range(-(-n // shard_strides))]
+        summary = _summary(shards)
+        if single:
+            if len(shards) == 1:
+                os.replace(shards[0], target)
+            else:
+                storage.pack(shards, target)
+            shutil.rmtree(folder)
+            shards = [target]
     return summary | {"files": [str(path) for path in shards]}
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else writes there meanwhile, where the system can tell; a killed process holds nothing."""
+    with (folder / "request.json").open() as note:
+        if fcntl is not None:
+            try:
+                fcntl.flock(note, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"another process is writing {folder}; wait for it or give another name") from None
+        yield
 
 
 def fingerprint(model: str | Path) -> str:
@@ -197,7 +218,7 @@ def _write_all(generator: StrideGenerator, model: str, request: _Request, folder
     parts = [(shard, first) for shard in shards for first in range(0, _size(request, shard), BLOCK)]
     workers = min(workers, len(parts))
     if workers <= 1:
-        with _one_torch_thread():
+        with one_thread():
             for shard in shards:
                 with _writer(request, folder, shard) as file:
                     for strides in _strides(generator, request, shard):
@@ -250,16 +271,6 @@ def _strides(generator: StrideGenerator, request: _Request, shard: int, start: i
         guidance_scale=request.guidance_scale,
         **conditions,
     )
-
-
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 _worker: tuple[StrideGenerator, _Request, Path] | None = None

@@ -60,7 +60,7 @@ class Sentence(NamedTuple):
 
 def pathology_name(pathology: str) -> str:
     """For people: "none" is healthy."""
-    return "healthy" if pathology == "none" else str(pathology).replace("_", " ")
+    return "healthy" if pathology == "none" else str(pathology).replace("_", " ").replace("+", " with ")
 
 
 # -- simulated ---------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The report: one HTML file with everything inside, readable on a phone, without network.
 
-In: simulated and generated strides, rows and pairs of ``validate``. Out: the file. The same input
-gives the same bytes: no date, no path and no machine's name is written.
+In: simulated and generated strides, rows and pairs of ``validate``, the bundled seed. Out: the file. The same
+input gives the same bytes: no date, no path and no machine's name is written.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from synthgait.report import distributions, findings, gaits
+from synthgait import pathologies
+from synthgait.report import distributions, findings, gaits, strips
 from synthgait.report.agreement import QUANTITIES, scatter_and_difference
 from synthgait.report.findings import Sentence
 from synthgait.report.style import png
@@ -54,6 +55,7 @@ def write(
     rows: Sequence[Mapping[str, Any]] = (),
     pairs: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
+    examples: Trials | None = None,
 ) -> Path:
     """Write the report.
 
@@ -64,10 +66,13 @@ def write(
         rows: agreement with real recordings, as ``validate.run.rows`` gives it.
         pairs: the pairs behind them, as ``validate.run.pairs`` gives them; only "zero_shot" is drawn.
         notes: sentences to put at the top.
+        examples: strides of which one of each pathology is drawn (``strips.shown``); by default the bundled seed's.
 
-    Returns ``out``.
+    Returns ``out``. Raises InputError where no examples are given and an installation lacks the bundled seed.
     """
     sections = [("simulated", "Simulated gaits", _simulated(seed)), ("certificate", "Certificate by OpenSim", _certificate(seed))]
+    examples = strips.of_bundled_seed() if examples is None else examples
+    sections.append(("pathologies", "One gait of each pathology", _each_pathology(examples)))
     if synthetic is not None:
         sections.append(("generated", "Generated gaits", _generated(seed, synthetic)))
     if rows:
@@ -102,11 +107,8 @@ def _simulated(seed: Trials) -> str:
     parts = [_said(findings.about_simulated(seed))]
     if not len(good):
         return parts[0] + "<p>No simulated gait is certified, so none is drawn.</p>"
-    walking = findings.walking_table(seed)
-    formats = {"age, years": 0, "cadence, steps/min": 0, "speed, m/s": 2} | {str(c): 2 for c in walking if str(c).endswith(", BW")}
     parts += [
-        "<h3>What each gait shows (right leg; asymmetry is right over left)</h3>",
-        _table(walking, digits=1, formats=formats),
+        _walking(seed),
         "<h3>How they walk</h3>",
         "<p>Each strip is one stride: the legs' ground reaction is drawn as arrows, the model's arms are part of its trunk and are not "
         "drawn, and poses are set apart evenly. Every curve begins at its own leg's initial contact.</p>",
@@ -132,6 +134,32 @@ def _simulated(seed: Trials) -> str:
             "</details>",
         ]
     return "\n".join(parts)
+
+
+def _walking(trials: Trials) -> str:
+    walking = findings.walking_table(trials)
+    formats = {"age, years": 0, "cadence, steps/min": 0, "speed, m/s": 2} | {str(c): 2 for c in walking if str(c).endswith(", BW")}
+    heading = "<h3>What each gait shows (right leg; asymmetry is right over left)</h3>"
+    return heading + _table(walking, digits=1, formats=formats)
+
+
+def _each_pathology(examples: Trials) -> str:
+    good = examples.certified()
+    chosen = strips.shown(good)
+    parts = [
+        "<p>Of the seed dataset that generators learn from: a healthy adult's gait, then of every pathology the most severe, of several "
+        "such the one of median speed. Each strip is one stride, drawn as above.</p>",
+    ]
+    for name, row in chosen.items():
+        tables = pathologies.parts(name) if name != "healthy" else ()
+        title = " with ".join(table.title for table in tables) or "Healthy"
+        parts += [
+            f"<h3>{escape(title)}</h3>",
+            *(f"<p>{escape(table.description)}</p>" for table in tables),
+            f'<p class="note">{escape(gaits.describe_person(good, row))}.</p>',
+            _image(gaits.stick_figures(good, row), f"Stick figures of one stride: {title}"),
+        ]
+    return "\n".join([*parts, _walking(good.select(list(chosen.values())))])
 
 
 def chosen_gaits(trials: Trials) -> list[int]:

@@ -7,10 +7,10 @@ In: walks or strides, as ``Trials``; parameters in the constructor, data and ran
 from synthgait.sensors.base import merge
 from synthgait.sensors.camera import Camera, PoseNoise
 from synthgait.sensors.emg import EMG, EmgSpecification
-from synthgait.sensors.force_plate import ForcePlate, Insole
+from synthgait.sensors.force_plate import ForcePlate, Insole, InsoleSpecification, PlateSpecification
 from synthgait.sensors.impact import Impact
 from synthgait.sensors.imu import IMU, ImuSpecification, Mounting
-from synthgait.sensors.keypoints import KEYPOINT_SETS, Markers
+from synthgait.sensors.keypoints import KEYPOINT_SETS, Markers, MarkerSpecification
 
 __all__ = [
     "EMG",
@@ -22,8 +22,11 @@ __all__ = [
     "Impact",
     "ImuSpecification",
     "Insole",
+    "InsoleSpecification",
+    "MarkerSpecification",
     "Markers",
     "Mounting",
+    "PlateSpecification",
     "PoseNoise",
     "merge",
 ]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
-import yaml
+from pydantic import TypeAdapter, ValidationError
 
-from synthgait.bundled import folder as declarations
+from synthgait.bundled import folder, one_sentence, read_yaml
 from synthgait.conventions import IMU_PLACEMENTS
 from synthgait.errors import InputError
 from synthgait.kinematics import Skeleton
@@ -82,9 +83,9 @@ def merge(parts: list[Trials]) -> Trials:
 def declared(kind: type[_Specification], file: str, name: str) -> _Specification:
     """A specification by its name in ``simulations/sensors/<file>.yaml``.
 
-    Raises InputError for a name or key that is not there.
+    Raises InputError for a name or key that is not there, or a value that cannot be.
     """
-    known = yaml.safe_load((declarations("simulations") / "sensors" / f"{file}.yaml").read_text())
+    known = read_yaml(folder("simulations") / "sensors" / f"{file}.yaml")
     if name not in known:
         raise InputError(f"no {file} is called {name!r}; simulations/sensors/{file}.yaml has {', '.join(known)}")
     return specification(kind, known[name] | {"name": name}, f"{file} {name!r}")
@@ -97,7 +98,16 @@ def specification(kind: type[_Specification], values: Mapping[str, Any], where: 
     unknown = sorted(set(given) - allowed)
     if unknown:
         raise InputError(f"{where} has the unknown key {unknown[0]!r}; keys are {', '.join(sorted(allowed))}")
-    return kind(**given)
+    try:
+        checked: _Specification = _adapter(kind).validate_python(given)  # type: ignore[arg-type]
+        return checked
+    except ValidationError as error:
+        raise InputError(f"{where}: {one_sentence(error)}") from error
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def needs_rng(rng: np.random.Generator | None, sensor: str) -> np.random.Generator:

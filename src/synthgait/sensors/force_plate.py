@@ -7,18 +7,21 @@ force per foot and its place along the foot).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from synthgait.conventions import CENTRE_OF_PRESSURE, GRAVITY_MPS2, GROUND_REACTION, SIDES
 from synthgait.errors import InputError
 from synthgait.kinematics import point_motion
-from synthgait.sensors.base import needs_rng, recording
+from synthgait.sensors.base import declared, needs_rng, recording
 from synthgait.trials import Trials
 from synthgait.walks import motion_of
 
 
-class ForcePlate:
-    """Plates (or an instrumented treadmill) under the whole walk, one per foot.
+@dataclass(frozen=True)
+class PlateSpecification:
+    """Errors of a force plate. The default has none.
 
     Args:
         noise_n: white noise per axis; threshold_n: below this vertical force nothing is loaded (20 N
@@ -27,20 +30,58 @@ class ForcePlate:
             force is small.
     """
 
-    def __init__(self, *, noise_n: float = 0.0, threshold_n: float = 20.0, pressure_noise_n_m: float = 0.0) -> None:
-        self.noise_n, self.threshold_n, self.pressure_noise_n_m = noise_n, threshold_n, pressure_noise_n_m
+    name: str = "ideal"
+    noise_n: float = 0.0
+    threshold_n: float = 20.0
+    pressure_noise_n_m: float = 0.0
+
+    @property
+    def random(self) -> bool:
+        """True when two recordings of the same walk differ."""
+        return self.noise_n > 0 or self.pressure_noise_n_m > 0
+
+
+@dataclass(frozen=True)
+class InsoleSpecification:
+    """Errors of an insole. The default has none.
+
+    Args:
+        gain_sd: standard deviation of the logarithm of the gain, per foot and person.
+        noise_share: white noise in body weights.
+    """
+
+    name: str = "ideal"
+    gain_sd: float = 0.0
+    noise_share: float = 0.0
+
+    @property
+    def random(self) -> bool:
+        """True when two recordings of the same walk differ."""
+        return self.gain_sd > 0 or self.noise_share > 0
+
+
+class ForcePlate:
+    """Plates (or an instrumented treadmill) under the whole walk, one per foot.
+
+    Args:
+        sensor: ``PlateSpecification`` or a name of ``simulations/sensors/force_plate.yaml``; the default is ideal.
+    """
+
+    def __init__(self, sensor: PlateSpecification | str | None = None) -> None:
+        self.sensor = declared(PlateSpecification, "force_plate", sensor) if isinstance(sensor, str) else sensor or PlateSpecification()
 
     def record(self, walks: Trials, rng: np.random.Generator | None = None) -> Trials:
         """Group ``force_plate`` (N, T, 10). Raises InputError without forces, or without rng for noise."""
         force, pressure = _loads(walks)
-        if self.noise_n or self.pressure_noise_n_m:
+        spec = self.sensor
+        if spec.random:
             rng = needs_rng(rng, "this force plate")
         for i in range(2):
             own, point = force[..., 3 * i : 3 * i + 3], pressure[..., 2 * i : 2 * i + 2]
             if rng is not None:
-                own += self.noise_n * rng.standard_normal(own.shape)
-                point += self.pressure_noise_n_m * rng.standard_normal(point.shape) / np.maximum(own[..., 1:2], self.threshold_n)
-            unloaded = own[..., 1] < self.threshold_n
+                own += spec.noise_n * rng.standard_normal(own.shape)
+                point += spec.pressure_noise_n_m * rng.standard_normal(point.shape) / np.maximum(own[..., 1:2], spec.threshold_n)
+            unloaded = own[..., 1] < spec.threshold_n
             own[unloaded] = 0.0
             point[unloaded] = np.nan
         array = np.concatenate([force, pressure], axis=-1)
@@ -51,18 +92,18 @@ class Insole:
     """Pressure insoles: vertical force and where along the foot it acts.
 
     Args:
-        gain_sd: standard deviation of the gain per foot and person (insoles read 10 % low or high:
-            Barnett et al., Gait Posture 2001;13:75); noise_share: white noise in body weights.
+        sensor: ``InsoleSpecification`` or a name of ``simulations/sensors/insole.yaml``; the default is ideal.
     """
 
     channels = tuple(f"{name}_{side}" for side in SIDES for name in ("insole_force", "insole_pressure"))
 
-    def __init__(self, *, gain_sd: float = 0.0, noise_share: float = 0.0) -> None:
-        self.gain_sd, self.noise_share = gain_sd, noise_share
+    def __init__(self, sensor: InsoleSpecification | str | None = None) -> None:
+        self.sensor = declared(InsoleSpecification, "insole", sensor) if isinstance(sensor, str) else sensor or InsoleSpecification()
 
     def record(self, walks: Trials, rng: np.random.Generator | None = None) -> Trials:
         """Group ``insole`` (N, T, 4): force in N, place 0 (heel) to 1 (toe), NaN while unloaded."""
-        if self.gain_sd or self.noise_share:
+        spec = self.sensor
+        if spec.random:
             rng = needs_rng(rng, "this insole")
         force, pressure = _loads(walks)
         motion = motion_of(walks)
@@ -72,8 +113,8 @@ class Insole:
         for i, side in enumerate(SIDES):
             vertical = np.maximum(force[..., 3 * i + 1], 0.0)
             if rng is not None:
-                vertical = vertical * np.exp(self.gain_sd * rng.standard_normal((len(walks), 1)))
-                vertical = np.maximum(vertical + self.noise_share * weight * rng.standard_normal(vertical.shape), 0.0)
+                vertical = vertical * np.exp(spec.gain_sd * rng.standard_normal((len(walks), 1)))
+                vertical = np.maximum(vertical + spec.noise_share * weight * rng.standard_normal(vertical.shape), 0.0)
             heel, toe = (feet[f"{p}_{side}"].position_m[..., [0, 2]] for p in ("heel", "toe"))
             along = toe - heel
             place = np.sum((pressure[..., 2 * i : 2 * i + 2] - heel) * along, axis=-1) / np.sum(along**2, axis=-1)

@@ -11,6 +11,7 @@ width, read off an adult's proportions (Drillis & Contini 1966).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from synthgait.conventions import KEYPOINTS
 from synthgait.errors import InputError
 from synthgait.kinematics import point_motion
 from synthgait.sensors.arms import with_arms
-from synthgait.sensors.base import BLOCK, needs_rng, recording
+from synthgait.sensors.base import BLOCK, declared, needs_rng, recording
 from synthgait.trials import Trials
 from synthgait.walks import Motion, motion_of
 
@@ -92,29 +93,45 @@ def positions(motion: Motion, rows: np.ndarray, names: Sequence[str]) -> np.ndar
     return np.stack([moving[name].position_m for name in names], axis=2)
 
 
+@dataclass(frozen=True)
+class MarkerSpecification:
+    """Errors of markers. The default has none.
+
+    Args:
+        noise_m: white noise per axis and frame.
+        offset_sd_m: constant misplacement per person, point and axis.
+        missing: probability that a point is lost in a frame (NaN).
+    """
+
+    name: str = "ideal"
+    noise_m: float = 0.0
+    offset_sd_m: float = 0.0
+    missing: float = 0.0
+
+    @property
+    def random(self) -> bool:
+        """True when two recordings of the same walk differ."""
+        return self.noise_m > 0 or self.offset_sd_m > 0 or self.missing > 0
+
+
 class Markers:
     """Joints or markers in three dimensions, world axes (X forward, Y up, Z right), metres.
 
     Args:
         names: a key-point set, or names of landmarks.
-        noise_m: white noise per axis and frame; offset_sd_m: constant misplacement per person and
-            point (skin markers are put 5 to 20 mm from where they should be: Della Croce et al., Gait
-            Posture 2005;21:226).
+        sensor: ``MarkerSpecification`` or a name of ``simulations/sensors/markers.yaml``; the default is ideal.
         root_relative: positions relative to the pelvis, as monocular pose networks give them.
-        missing: probability that a point is lost in a frame (NaN).
     """
 
     def __init__(
         self,
         names: str | Sequence[str] = "joints",
+        sensor: MarkerSpecification | str | None = None,
         *,
-        noise_m: float = 0.0,
-        offset_sd_m: float = 0.0,
         root_relative: bool = False,
-        missing: float = 0.0,
     ) -> None:
-        self.names = set_named(names)
-        self.noise_m, self.offset_sd_m, self.root_relative, self.missing = noise_m, offset_sd_m, root_relative, missing
+        self.names, self.root_relative = set_named(names), root_relative
+        self.sensor = declared(MarkerSpecification, "markers", sensor) if isinstance(sensor, str) else sensor or MarkerSpecification()
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -123,7 +140,8 @@ class Markers:
 
     def record(self, walks: Trials, rng: np.random.Generator | None = None) -> Trials:
         """Group ``keypoints_3d`` (N, T, 3K). Raises InputError for noise without rng."""
-        if self.noise_m or self.offset_sd_m or self.missing:
+        spec = self.sensor
+        if spec.random:
             rng = needs_rng(rng, "these markers")
         motion = motion_of(walks)
         parts = []
@@ -132,12 +150,12 @@ class Markers:
             points = positions(motion, rows, self.names)
             if self.root_relative:
                 points = points - positions(motion, rows, ["pelvis"])
-            if rng is not None and self.offset_sd_m:
-                points = points + rng.normal(0.0, self.offset_sd_m, (len(rows), 1, len(self.names), 3))
-            if rng is not None and self.noise_m:
-                points = points + self.noise_m * rng.standard_normal(points.shape)
-            if rng is not None and self.missing:
-                points[rng.random(points.shape[:3]) < self.missing] = np.nan
+            if rng is not None and spec.offset_sd_m:
+                points = points + rng.normal(0.0, spec.offset_sd_m, (len(rows), 1, len(self.names), 3))
+            if rng is not None and spec.noise_m:
+                points = points + spec.noise_m * rng.standard_normal(points.shape)
+            if rng is not None and spec.missing:
+                points[rng.random(points.shape[:3]) < spec.missing] = np.nan
             parts.append(points.reshape(*points.shape[:2], -1))
         array = np.concatenate(parts) if parts else np.zeros((0, motion.coordinates.shape[1], len(self.channels)))
         return recording(walks, {"keypoints_3d": array}, {"keypoints_3d": self.channels}, walks.sampling_rate_hz)

@@ -127,9 +127,8 @@ def generate(
     _claim(folder, target if single else None, request)
     with _alone(folder):
         missing = [shard for shard in range(-(-n // shard_strides)) if not _whole(folder / _name(shard))]
-        with tqdm(
-            total=n, initial=n - sum(_size(request, s) for s in missing), desc="generate", unit="stride", disable=not progress
-        ) as bar:
+        made = n - sum(_size(request, shard) for shard in missing)
+        with tqdm(total=n, initial=made, desc="generate", unit="stride", disable=not progress) as bar:
             for done in _write_all(generator, str(model), request, folder, missing, workers):
                 bar.update(done)
         shards = [folder / _name(shard) for shard in range(-(-n // shard_strides))]

@@ -15,11 +15,10 @@ from safetensors.numpy import load_file
 
 from synthgait import bundled, cli, storage
 from synthgait.errors import InputError
-from synthgait.generators import SynthGaitPipeline, read_recipe, train
+from synthgait.generators import SynthGaitPipeline, train
 from synthgait.generators.base import BLOCK
 from synthgait.generators.bench import _descendants, _marks
 from synthgait.generators.generate import generate
-from synthgait.generators.networks import StrideDenoiser, parameter_count
 from synthgait.generators.plausibility import Limits, broken_limits, reason
 from synthgait.generators.quality import evaluate, split_people
 from synthgait.generators.train import parse_recipe
@@ -198,11 +197,12 @@ def test_without_a_model_the_bundled_one_generates(
         assert all(a.dtype in (np.float32, np.int64) for a in load_file(file).values()), file
 
 
-def test_the_bundled_recipe_stays_small(seeds: Trials) -> None:
-    recipe = read_recipe(bundled.find("generators/diffusion"))
-    network = StrideDenoiser(recipe.representation.max_components, [1] * 9 + [2, 20, 4], recipe.settings["width"], recipe.settings["depth"])
-    features = 48 * 29 + 19 * 41 + 10 * 49  # muscles, angles and pelvis, forces and pressure
-    assert 4 * 2 * features * recipe.representation.max_components / 2**20 + parameter_count(network)["mib"] < 12
+def test_what_is_bundled_stays_small() -> None:
+    def mib(folder: Path) -> float:
+        return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 2**20
+
+    estimators = sum(mib(folder) for folder in bundled.estimators().values())
+    assert mib(bundled.generator()) + estimators <= 20 and estimators <= 15
 
 
 def test_quality_tells_copies_from_new_strides(seeds: Trials, tmp_path: Path) -> None:

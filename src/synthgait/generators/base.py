@@ -178,6 +178,8 @@ class StrideGenerator(ABC):
         **conditions: Value,
     ) -> Iterator[Trials]:
         """The same, in parts of at most ``BLOCK`` strides."""
+        if not 0 <= seed < 2**63:
+            raise InputError(f"seed is {seed}; give a whole number from 0 to 2**63 - 1")
         limits = self.limits.barred(max_residual)
         self.space.check_request(conditions)
         for block in range(first // BLOCK, (first + n - 1) // BLOCK + 1):

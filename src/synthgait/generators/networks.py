@@ -153,9 +153,3 @@ def settled(network: Any, device: str | torch.device = "cpu") -> Any:
         for parameter in network.parameters():
             parameter.data = parameter.data.to(device, copy=True)
     return network.to(device).eval()
-
-
-def parameter_count(network: nn.Module) -> dict[str, Any]:
-    """How large a network is: parameters and MiB in float32."""
-    count = sum(p.numel() for p in network.parameters())
-    return {"parameters": count, "mib": count * 4 / 2**20}

@@ -145,7 +145,9 @@ def pairs(estimators: Sequence[GaitEstimator], where: Path, real_baseline: bool 
     ]
     table = pd.concat(parts, ignore_index=True)
     if table.empty:
-        raise InputError(f"no recording of {where} carries a truth that a method estimates; fill in columns like walking_speed_mps")
+        raise InputError(
+            f"no recording of {where} carries both a truth that a method estimates and a sensor that a method reads; fill in columns like walking_speed_mps"
+        )
     return table
 
 

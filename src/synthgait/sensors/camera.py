@@ -10,7 +10,7 @@ may also be taken for each other, motion blur, and frames in which a point is no
 
 Motion blur: while the shutter is open a point draws a streak of its speed in the image times the exposure time (Potmesil
 & Chakravarty, SIGGRAPH 1983), and the network finds it anywhere in there: a uniform error along its way, with a standard
-deviation of speed times exposure over the square root of 12. Fast feet suffer, pelvises hardly.
+deviation of speed times exposure over the square root of 12. Fast feet suffer most.
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ def pairs(estimators: Sequence[GaitEstimator], where: Path, real_baseline: bool 
     table = pd.concat(parts, ignore_index=True)
     if table.empty:
         raise InputError(
-            f"no recording of {where} carries both a truth that a method estimates and a sensor that a method reads; fill in columns like walking_speed_mps"
+            f"no recording of {where} has both a truth that a method estimates, as walking_speed_mps, and a sensor that one reads"
         )
     return table
 

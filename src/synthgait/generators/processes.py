@@ -7,6 +7,7 @@ are, so that a checkpoint of two processes is a checkpoint of one.
 
 from __future__ import annotations
 
+import atexit
 import signal
 import threading
 from collections.abc import Iterable
@@ -29,6 +30,9 @@ class Processes:
         self.device, self.wait = self._accelerator.device, self._accelerator.wait_for_everyone
         self.count, self.index = self._accelerator.num_processes, self._accelerator.process_index
         self.is_main = self._accelerator.is_main_process
+        if self.count > 1:
+            atexit.unregister(_part)
+            atexit.register(_part)
 
     def mean(self, values: list[float]) -> list[float]:
         """Every value's mean over the processes, the same everywhere."""
@@ -56,6 +60,12 @@ class Processes:
         """The stream from a step on that other numbers of processes have come to."""
         drawn = np.random.SeedSequence([seed, step, self.count, self.index]).generate_state(1, np.uint64)
         return torch.Generator().manual_seed(int(drawn[0]))
+
+
+def _part() -> None:
+    """Leave the others in good order: where a process ends while its threads still talk to them, it may be aborted."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 class Interruption:

@@ -29,8 +29,11 @@ from synthgait.subjects import Subject
 #: The planar problem: a prescribed stride time, and no terms that Moco lacks (see ``moco``) or pays for with a
 #: gradient by finite differences.
 TASK = WalkingTask(walking_speed_mps=1.2, stride_time_s=1.1, intervals=8, acceleration_weight=0.0, tracking_weight=0.0)
-#: IPOPT's tolerances for both engines: Moco's own choice for gait (convergence, constraints).
-CONVERGENCE, CONSTRAINTS = 1e-3, 1e-5
+#: IPOPT's tolerances for both engines (convergence, constraints). At 1e-3, Moco's usual choice, ours stops 1 % above the least cost.
+CONVERGENCE, CONSTRAINTS = 1e-5, 1e-5
+#: Velocity at which friction begins to slide on the planar problem's floor, in m/s. Walks would rest on the kink of the studies'
+#: 0.1 m/s, about which Moco's steps circle until its 2,000 iterations are used up; no sole comes near this one.
+_SLIDING_MPS = 0.5
 
 
 def bench_simulate(
@@ -66,7 +69,8 @@ def bench_planar(moco_limit_s: float, cold: bool) -> dict[str, dict[str, Any]]:
     the engines end in different ones, and neither costs nor times compare); a first solve that is not timed has
     built our programme, as one that belongs to a sweep finds it.
     """
-    body = planar(build_model(Subject("adult")))
+    walker = planar(build_model(Subject("adult")))
+    body = replace(walker, contacts=tuple(replace(contact, transition_velocity_mps=_SLIDING_MPS) for contact in walker.contacts))
     side = Side()
     try:
         solution, _ = side.call("synthgait.bench:solve_with_casadi", body, TASK, None, False)

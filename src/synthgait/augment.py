@@ -25,7 +25,7 @@ from synthgait.errors import InputError
 from synthgait.gait import gait_events, typical_cadence_spm
 from synthgait.generators.base import BLOCK, StrideGenerator
 from synthgait.generators.bodies import People
-from synthgait.generators.conditions import CATEGORICAL, COLUMNS, Value, condition_table
+from synthgait.generators.conditions import CATEGORICAL, COLUMNS, Value, condition_table, with_stride_length
 from synthgait.generators.filling import Observation
 from synthgait.generators.footing import Footing
 from synthgait.generators.plausibility import Balance, broken_limits, measure
@@ -139,7 +139,7 @@ def _with(model: StrideGenerator, before: pd.DataFrame, changed: Mapping[str, An
     for name in set(COLUMNS) - set(CATEGORICAL):
         if not np.isfinite(after[name]).all():
             raise InputError(f"{name} is not known of every stride; fill the column in")
-    model.space.check_request({name: tuple(sorted(set(after[name]))) for name in CATEGORICAL})
+    model.space.check_categories(after)
     for name in changed:
         if name not in CATEGORICAL:
             model.space.check_request({name: (float(after[name].min()), float(after[name].max()))})
@@ -153,7 +153,7 @@ def _names(source: Trials, column: str) -> list[str]:
 
 def _standing(model: StrideGenerator, latents: np.ndarray, codes: np.ndarray, conditions: pd.DataFrame) -> np.ndarray:
     """Latents (N, D) under conditions, moved where loaded soles would slide, more firmly where that is not enough."""
-    table = conditions.assign(stride_length_m=conditions["walking_speed_mps"] * conditions["stride_time_s"]).reset_index(drop=True)
+    table = with_stride_length(conditions).reset_index(drop=True)
     people, out = People.of(table), latents.copy()
     for firmness in _FIRMNESS if model.holds_feet else ():
         strides = Trials(table, model.representation.decode(out, Walker.of(table)), dict(model.representation.channels))
@@ -179,7 +179,7 @@ def _held_around(
     fixed = [name for group in ("pelvis", "joint_angles") for name in code.channels[group] if name in known]
     if len(fixed) == len(code.channels["pelvis"]) + len(code.channels["joint_angles"]):
         return latents
-    table = conditions.assign(stride_length_m=conditions["walking_speed_mps"] * conditions["stride_time_s"])
+    table = with_stride_length(conditions)
     footing = Footing(code, observed.root(model.prior.root), fixed)
     skeleton, scale = People.of(table).skeleton, model.prior.scale(codes)
     # once: held on, soles slide hardly less, and hidden pelvises come to lie farther from the true ones

@@ -143,12 +143,7 @@ def pairs(estimators: Sequence[GaitEstimator], where: Path, real_baseline: bool 
         )
         for i, estimator in enumerate(estimators)
     ]
-    table = pd.concat(parts, ignore_index=True)
-    if table.empty:
-        raise InputError(
-            f"no recording of {where} has both a truth that a method estimates, as walking_speed_mps, and a sensor that one reads"
-        )
-    return table
+    return run.scored(pd.concat(parts, ignore_index=True), str(where))
 
 
 def ablate(

@@ -30,7 +30,7 @@ from synthgait.conventions import TRIAL_COLUMNS
 from synthgait.errors import InputError
 from synthgait.gait import gait_events
 from synthgait.generators.bodies import People
-from synthgait.generators.conditions import CATEGORICAL, COLUMNS, ConditionSpace, Value, condition_table, requested_columns
+from synthgait.generators.conditions import COLUMNS, ConditionSpace, Value, condition_table, requested_columns, with_stride_length
 from synthgait.generators.filling import Observation
 from synthgait.generators.footing import Footing
 from synthgait.generators.plausibility import Limits, broken_limits, measure, reason
@@ -139,6 +139,7 @@ class StrideGenerator(ABC):
         first: int = 0,
         attempts: int = ATTEMPTS,
         max_residual: float | None = None,
+        max_residual_moment: float | None = None,
         guidance_scale: float = 1.0,
         **conditions: Value,
     ) -> Trials:
@@ -149,6 +150,8 @@ class StrideGenerator(ABC):
                 ``conditions.COLUMNS``. None or left out is open: drawn from the seed population's
                 joint distribution given the rest.
             attempts: how often a stride that breaks a limit is drawn before it is kept as implausible.
+            max_residual_moment: bar on the moment residual, in N m/kg, that is left of a stride after its repair, instead of the
+                model's own.
             max_residual: bar on the force residual, in body weights, of a stride as the model drew it
                 (before forces are balanced), instead of the model's own.
             guidance_scale: over 1 pushes towards the conditions (classifier-free guidance), where the
@@ -162,7 +165,14 @@ class StrideGenerator(ABC):
         if n < 1 or first < 0:
             raise InputError(f"{n} strides from number {first} were asked for; ask for at least 1 from 0 on")
         blocks = self.sample_blocks(
-            first, n, seed=seed, attempts=attempts, max_residual=max_residual, guidance_scale=guidance_scale, **conditions
+            first,
+            n,
+            seed=seed,
+            attempts=attempts,
+            max_residual=max_residual,
+            max_residual_moment=max_residual_moment,
+            guidance_scale=guidance_scale,
+            **conditions,
         )
         return Trials.concatenate(list(blocks))
 
@@ -174,13 +184,13 @@ class StrideGenerator(ABC):
         seed: int = 0,
         attempts: int = ATTEMPTS,
         max_residual: float | None = None,
+        max_residual_moment: float | None = None,
         guidance_scale: float = 1.0,
         **conditions: Value,
     ) -> Iterator[Trials]:
         """The same, in parts of at most ``BLOCK`` strides."""
-        if not 0 <= seed < 2**63:
-            raise InputError(f"seed is {seed}; give a whole number from 0 to 2**63 - 1")
-        limits = self.limits.barred(max_residual)
+        check_seed(seed)
+        limits = self.limits.barred(max_residual, max_residual_moment)
         self.space.check_request(conditions)
         for block in range(first // BLOCK, (first + n - 1) // BLOCK + 1):
             strides = self._block(block, seed, attempts, limits, guidance_scale, lambda rows, rngs: self.space.draw(conditions, rngs))
@@ -194,15 +204,15 @@ class StrideGenerator(ABC):
         seed: int = 0,
         attempts: int = ATTEMPTS,
         max_residual: float | None = None,
+        max_residual_moment: float | None = None,
         guidance_scale: float = 1.0,
     ) -> Trials:
         """One stride per row of a table with the columns of ``conditions.COLUMNS``, nothing left open.
 
         Other arguments, result and errors as ``sample``.
         """
-        for name in CATEGORICAL:
-            self.space.check_request({name: tuple(sorted(set(conditions[name])))})
-        limits = self.limits.barred(max_residual)
+        self.space.check_categories(conditions)
+        limits = self.limits.barred(max_residual, max_residual_moment)
         parts = []
         for block in range(-(-len(conditions) // BLOCK)):
             rows = np.arange(block * BLOCK, (block + 1) * BLOCK)
@@ -330,7 +340,7 @@ class StrideGenerator(ABC):
     ) -> tuple[Trials, pd.DataFrame]:
         codes = self.space.encode(conditions)
         latents = self._latents(codes, rngs, guidance_scale)
-        table = conditions.assign(stride_length_m=conditions["walking_speed_mps"] * conditions["stride_time_s"])
+        table = with_stride_length(conditions)
         people = People.of(table)
         if self.holds_feet:
             latents = self.held(latents, codes, table, people, firmness, limits)
@@ -372,6 +382,12 @@ class StrideGenerator(ABC):
             **{name: measures[name].to_numpy() for name in ("attempts", "rejected_message")},
         }
         return pd.DataFrame(columns)
+
+
+def check_seed(seed: int) -> None:
+    """Raises InputError where a random stream cannot begin."""
+    if not 0 <= seed < 2**63:
+        raise InputError(f"seed is {seed}; give a whole number from 0 to 2**63 - 1")
 
 
 # -- data for learning -----------------------------------------------------------------------------------

@@ -205,6 +205,11 @@ class ConditionSpace:
         _check_impairment(checked)
         return checked
 
+    def check_categories(self, conditions: pd.DataFrame) -> None:
+        """Raises InputError where rows of conditions have a sex, pathology or side that cannot be asked for."""
+        for name in CATEGORICAL:
+            self.check_request({name: tuple(sorted(set(conditions[name])))})
+
     def draw(self, request: Mapping[str, Value], rngs: Sequence[np.random.Generator]) -> pd.DataFrame:
         """One row of ``COLUMNS`` per random generator; a row depends on its own generator only.
 
@@ -361,6 +366,11 @@ def distances(asked: np.ndarray, known: np.ndarray, weight: np.ndarray) -> np.nd
     weight = weight.astype(known.dtype)
     asked, known = asked.astype(known.dtype) * weight, known * weight
     return (known**2).sum(1) - 2 * asked @ known.T
+
+
+def with_stride_length(conditions: pd.DataFrame) -> pd.DataFrame:
+    """Conditions and the stride length in m that speed and stride time make."""
+    return conditions.assign(stride_length_m=conditions["walking_speed_mps"] * conditions["stride_time_s"])
 
 
 def requested_columns(drawn: pd.DataFrame) -> pd.DataFrame:

@@ -21,8 +21,9 @@ import shutil
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import islice
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
@@ -35,7 +36,7 @@ from tqdm import tqdm
 from synthgait import __version__, bundled, storage
 from synthgait.errors import InputError
 from synthgait.estimators.networks import one_thread
-from synthgait.generators.base import ATTEMPTS, BLOCK, GENERATOR_FORMAT, StrideGenerator
+from synthgait.generators.base import ATTEMPTS, BLOCK, GENERATOR_FORMAT, StrideGenerator, check_seed
 from synthgait.generators.conditions import Value
 from synthgait.generators.plausibility import reason
 from synthgait.simulate.workers import one_thread_for_children
@@ -94,9 +95,7 @@ def generate(
         workers: processes; the bytes do not depend on them.
         shard_strides: strides per shard, a multiple of ``BLOCK``.
         groups: signal groups to write; None is all.
-        attempts, guidance_scale, conditions: as ``StrideGenerator.sample``.
-        max_residual, max_residual_moment: bars as ``Limits.barred``: on the force before the repair, in body weights, and on
-            the moment that is left after it, in N m/kg.
+        attempts, max_residual, max_residual_moment, guidance_scale, conditions: as ``StrideGenerator.sample``.
 
     Returns ``n_strides, n_ok, n_drawn_again, n_rejected_draws, rejections`` (reason -> draws that broke this limit, of every
     attempt), ``messages`` (reason -> strides that were kept as implausible), ``files``. The table has ``rejected_message``
@@ -109,8 +108,7 @@ def generate(
         raise InputError(f"give at least 1 stride, and shards of a multiple of {BLOCK} strides ({n} and {shard_strides} were given)")
     if workers < 1:
         raise InputError(f"workers is {workers}; give at least 1")
-    if not 0 <= seed < 2**63:
-        raise InputError(f"seed is {seed}; give a whole number from 0 to 2**63 - 1")
+    check_seed(seed)
     if not 0 <= guidance_scale < np.inf:
         raise InputError(f"guidance_scale is {guidance_scale}; give a number of at least 0, 1 for none")
     model = bundled.generator() if model is None else model
@@ -219,10 +217,7 @@ def _write_all(generator: StrideGenerator, model: str, request: _Request, folder
     if workers <= 1:
         with one_thread():
             for shard in shards:
-                with _writer(request, folder, shard) as file:
-                    for strides in _strides(generator, request, shard):
-                        file.append(strides)
-                        yield len(strides)
+                yield from _write(request, folder, shard, _strides(generator, request, shard))
         return
     apart = len(shards) - len(shards) % workers
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (model, request, str(folder)))
@@ -232,10 +227,7 @@ def _write_all(generator: StrideGenerator, model: str, request: _Request, folder
                 yield future.result()
             shared = _in_order(pool, [part for part in parts if part[0] in shards[apart:]], workers + 2)
             for shard in shards[apart:]:
-                with _writer(request, folder, shard) as file:
-                    for _ in range(0, _size(request, shard), BLOCK):
-                        file.append(strides := next(shared))
-                        yield len(strides)
+                yield from _write(request, folder, shard, islice(shared, -(-_size(request, shard) // BLOCK)))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -251,22 +243,27 @@ def _in_order(pool: ProcessPoolExecutor, parts: list[tuple[int, int]], ahead: in
         yield waiting.popleft().result()
 
 
-def _writer(request: _Request, folder: Path, shard: int) -> AbstractContextManager[storage.DatasetWriter]:
+def _write(request: _Request, folder: Path, shard: int, blocks: Iterator[Trials]) -> Iterator[int]:
+    """Write one shard, telling how many strides each of its blocks has."""
     provenance = {"config": json.dumps(asdict(request), sort_keys=True)}
     path, count = folder / _name(shard), _size(request, shard)
-    return storage.writer(path, kind="synthetic", groups=request.groups, provenance=provenance, expected_rows=count)
+    with storage.writer(path, kind="synthetic", groups=request.groups, provenance=provenance, expected_rows=count) as file:
+        for strides in blocks:
+            file.append(strides)
+            yield len(strides)
 
 
 def _strides(generator: StrideGenerator, request: _Request, shard: int, start: int = 0, count: int | None = None) -> Iterator[Trials]:
     """Blocks of a shard, from its stride ``start`` on."""
     count = _size(request, shard) - start if count is None else count
-    generator.limits = generator.limits.barred(request.max_residual, request.max_residual_moment)
     conditions: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in request.conditions.items()}
     yield from generator.sample_blocks(
         shard * request.shard_strides + start,
         count,
         seed=request.seed,
         attempts=request.attempts,
+        max_residual=request.max_residual,
+        max_residual_moment=request.max_residual_moment,
         guidance_scale=request.guidance_scale,
         **conditions,
     )
@@ -292,10 +289,7 @@ def _end_with(parent: Any) -> None:
 def _write_in_worker(shard: int) -> int:
     assert _worker is not None
     generator, request, folder = _worker
-    with _writer(request, folder, shard) as file:
-        for strides in _strides(generator, request, shard):
-            file.append(strides)
-    return _size(request, shard)
+    return sum(_write(request, folder, shard, _strides(generator, request, shard)))
 
 
 def _draw_in_worker(shard: int, start: int) -> Trials:

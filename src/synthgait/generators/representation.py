@@ -33,6 +33,7 @@ from synthgait.conventions import (
 )
 from synthgait.errors import InputError
 from synthgait.gait import CONTACT_THRESHOLD
+from synthgait.generators.conditions import with_stride_length
 from synthgait.trials import Trials
 
 #: Harmonics of the motion, in the code and in its derivatives.
@@ -95,7 +96,7 @@ class Walker:
         Raises InputError when one is missing or not positive.
         """
         if "stride_length_m" not in table and {"walking_speed_mps", "stride_time_s"} <= set(table.columns):
-            table = table.assign(stride_length_m=table["walking_speed_mps"] * table["stride_time_s"])
+            table = with_stride_length(table)
         for column in ("leg_length_m", "mass_kg", "stride_length_m"):
             if column not in table or not np.all(np.asarray(table[column], float) > 0):
                 raise InputError(f"the trial table needs a positive {column} in every row")

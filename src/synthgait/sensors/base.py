@@ -91,6 +91,11 @@ def declared(kind: type[_Specification], file: str, name: str) -> _Specification
     return specification(kind, known[name] | {"name": name}, f"{file} {name!r}")
 
 
+def chosen(kind: type[_Specification], file: str, given: _Specification | str | None) -> _Specification:
+    """A specification: itself, by its name in ``declared``'s file, or the default where there is none."""
+    return declared(kind, file, given) if isinstance(given, str) else given or kind()
+
+
 def specification(kind: type[_Specification], values: Mapping[str, Any], where: str) -> _Specification:
     """Plain values as a specification; ``source`` is a citation and stays behind."""
     allowed = {f.name for f in fields(kind)}  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ import numpy as np
 
 from synthgait.conventions import mirror_name
 from synthgait.errors import InputError
-from synthgait.sensors.base import BLOCK, declared, needs_rng, recording
+from synthgait.sensors.base import BLOCK, chosen, needs_rng, recording
 from synthgait.sensors.keypoints import positions, set_named
 from synthgait.trials import Trials
 from synthgait.walks import Motion, motion_of
@@ -106,7 +106,7 @@ class Camera:
             raise InputError(f"distance_m is {distance_m:g}; a camera needs at least half a metre to see a walker")
         self.azimuth_rad = VIEWS_RAD[view] if isinstance(view, str) else float(view)
         self.names = set_named(keypoints)
-        self.noise = declared(PoseNoise, "camera", noise) if isinstance(noise, str) else noise or PoseNoise()
+        self.noise = chosen(PoseNoise, "camera", noise)
         self.distance_m, self.height_m, self.panning, self.frame_rate_hz = distance_m, height_m, panning, frame_rate_hz
         self.focal_px, self.width_px, self.height_px, self.radial = focal_px, width_px, height_px, radial
 

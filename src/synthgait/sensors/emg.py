@@ -19,7 +19,7 @@ from scipy.signal import butter, sosfiltfilt
 
 from synthgait.conventions import EMG_GROUPS, SIDES
 from synthgait.errors import InputError
-from synthgait.sensors.base import declared, needs_rng, recording
+from synthgait.sensors.base import chosen, declared, needs_rng, recording
 from synthgait.trials import Trials
 
 #: Electrodes that studies usually place.
@@ -111,7 +111,7 @@ class EMG:
         if raw_rate_hz is not None and raw_rate_hz < 1000.0:
             raise InputError(f"raw_rate_hz is {raw_rate_hz:g}; raw EMG reaches 450 Hz and needs 1000 Hz or more")
         self.muscles = tuple(muscles)
-        self.sensor = declared(EmgSpecification, "emg", sensor) if isinstance(sensor, str) else sensor or EmgSpecification()
+        self.sensor = chosen(EmgSpecification, "emg", sensor)
         self.raw_rate_hz, self.normalise = raw_rate_hz, normalise
 
     @property

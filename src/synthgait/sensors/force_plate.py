@@ -14,7 +14,7 @@ import numpy as np
 from synthgait.conventions import CENTRE_OF_PRESSURE, GRAVITY_MPS2, GROUND_REACTION, SIDES
 from synthgait.errors import InputError
 from synthgait.kinematics import point_motion
-from synthgait.sensors.base import declared, needs_rng, recording
+from synthgait.sensors.base import chosen, needs_rng, recording
 from synthgait.trials import Trials
 from synthgait.walks import motion_of
 
@@ -68,7 +68,7 @@ class ForcePlate:
     """
 
     def __init__(self, sensor: PlateSpecification | str | None = None) -> None:
-        self.sensor = declared(PlateSpecification, "force_plate", sensor) if isinstance(sensor, str) else sensor or PlateSpecification()
+        self.sensor = chosen(PlateSpecification, "force_plate", sensor)
 
     def record(self, walks: Trials, rng: np.random.Generator | None = None) -> Trials:
         """Group ``force_plate`` (N, T, 10). Raises InputError without forces, or without rng for noise."""
@@ -98,7 +98,7 @@ class Insole:
     channels = tuple(f"{name}_{side}" for side in SIDES for name in ("insole_force", "insole_pressure"))
 
     def __init__(self, sensor: InsoleSpecification | str | None = None) -> None:
-        self.sensor = declared(InsoleSpecification, "insole", sensor) if isinstance(sensor, str) else sensor or InsoleSpecification()
+        self.sensor = chosen(InsoleSpecification, "insole", sensor)
 
     def record(self, walks: Trials, rng: np.random.Generator | None = None) -> Trials:
         """Group ``insole`` (N, T, 4): force in N, place 0 (heel) to 1 (toe), NaN while unloaded."""

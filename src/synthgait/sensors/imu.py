@@ -21,7 +21,7 @@ from synthgait.conventions import GRAVITY_MPS2, IMU_CHANNELS
 from synthgait.errors import InputError
 from synthgait.kinematics import body_motion
 from synthgait.sensors.arms import with_arms
-from synthgait.sensors.base import BLOCK, declared, needs_rng, placement_point, recording
+from synthgait.sensors.base import BLOCK, chosen, declared, needs_rng, placement_point, recording
 from synthgait.sensors.impact import Impact, add_impacts
 from synthgait.trials import Trials
 from synthgait.walks import Motion, motion_of
@@ -125,10 +125,10 @@ class IMU:
     ) -> None:
         if (body is None) != (location_m is None):
             raise InputError("body and location_m go together: give both or neither")
-        spec = declared(ImuSpecification, "imu", sensor) if isinstance(sensor, str) else sensor or ImuSpecification()
+        spec = chosen(ImuSpecification, "imu", sensor)
         self.placement, self.body, self.location_m = placement, body, location_m
         self.sensor = spec if sampling_rate_hz is None else replace(spec, sampling_rate_hz=sampling_rate_hz)
-        self.mounting = declared(Mounting, "mounting", mounting) if isinstance(mounting, str) else mounting or Mounting()
+        self.mounting = chosen(Mounting, "mounting", mounting)
         self.impact = declared(Impact, "impact", impact) if isinstance(impact, str) else impact
 
     @property

@@ -19,7 +19,7 @@ from synthgait.conventions import KEYPOINTS
 from synthgait.errors import InputError
 from synthgait.kinematics import point_motion
 from synthgait.sensors.arms import with_arms
-from synthgait.sensors.base import BLOCK, declared, needs_rng, recording
+from synthgait.sensors.base import BLOCK, chosen, needs_rng, recording
 from synthgait.trials import Trials
 from synthgait.walks import Motion, motion_of
 
@@ -131,7 +131,7 @@ class Markers:
         root_relative: bool = False,
     ) -> None:
         self.names, self.root_relative = set_named(names), root_relative
-        self.sensor = declared(MarkerSpecification, "markers", sensor) if isinstance(sensor, str) else sensor or MarkerSpecification()
+        self.sensor = chosen(MarkerSpecification, "markers", sensor)
 
     @property
     def channels(self) -> tuple[str, ...]:

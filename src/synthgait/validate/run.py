@@ -181,6 +181,14 @@ def compared(view: Recording, label: str, method: str, predict: Callable[[], dic
     return rows
 
 
+def scored(table: pd.DataFrame, where: str = "") -> pd.DataFrame:
+    """The pairs of recordings found ``where``. Raises InputError when there are none."""
+    if table.empty:
+        what = f"no recording{where and f' of {where}'}"
+        raise InputError(f"{what} has both a truth that a method estimates, as walking_speed_mps, and a sensor that one reads")
+    return table
+
+
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Agreement per dataset, sensor, group, quantity and method. Where a dataset has several groups, the
     group "all" follows. ``n_failed`` counts recordings the method could not read (in no statistic).
@@ -210,10 +218,7 @@ def run(
     recordings: Sequence[Recording], estimator: Estimator | None = None, *, peers: Sequence[Any] = (), progress: bool = True
 ) -> list[dict[str, Any]]:
     """Rows of every method. Raises InputError when no recording carries truth."""
-    table = pairs(recordings, estimator, peers=peers, progress=progress)
-    if table.empty:
-        raise InputError("no recording carries a truth that a method estimates; fill in columns like walking_speed_mps")
-    return rows(table)
+    return rows(scored(pairs(recordings, estimator, peers=peers, progress=progress)))
 
 
 def as_text(result: Sequence[dict[str, Any]], quantities: Sequence[str] | None = None) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from synthgait import ages
 from synthgait.conventions import LEG_MUSCLES, SIDES
 from synthgait.musculoskeletal import (
     Actuator,
@@ -151,15 +152,14 @@ def _scales(subject: Subject) -> _Scales:
 
 
 def batch_scales(height_m: Number, mass_kg: Number, leg_length_m: Number, age_years: Number) -> _Scales:
-    """Segment scales of one person (floats), or of many at once (arrays of one shape)."""
+    """Segment scales of one person (floats), or of many at once (arrays of one shape). Children carry more of their
+    mass in head and trunk: how much, and after whom, is in ``simulations/ages/growth.yaml``.
+    """
     height = height_m / REFERENCE_HEIGHT_M
     leg = leg_length_m / REFERENCE_LEG_LENGTH_M
     trunk = (height_m - leg_length_m) / (REFERENCE_HEIGHT_M - REFERENCE_LEG_LENGTH_M)
-    # Children carry more of their mass in head and trunk: Jensen (J Biomech 1986;19:359) has the head
-    # lose 1.14 % of body mass a year up to 15; about 0.6 of it goes to the legs, the rest to the arms.
     trunk_share = sum(_BODIES[b][0] for b in ("pelvis", "torso")) / REFERENCE_MASS_KG
-    years_to_grow = (15.0 - age_years + abs(15.0 - age_years)) / 2
-    child_share = 0.6 * 0.0114 * years_to_grow
+    child_share = ages.at("trunk_mass_share_change", age_years)
     mass = mass_kg / REFERENCE_MASS_KG
     return _Scales(
         trunk,
@@ -181,17 +181,15 @@ class MuscleAge:
 
 
 def muscle_age(age_years: float, sex: str) -> MuscleAge:
-    """Healthy growth and ageing. From 40 to 75 years strength -30 %, maximum contraction velocity
-    -20 %, deactivation time +20 %, strain at maximum passive force -17 % (Thelen, J Biomech Eng
-    2003;125:70, young against old adults); women 0.85 of men's strength per body mass (half of the
-    difference in muscle fraction of Janssen et al., J Appl Physiol 2000;89:81); children 0.8 at 5
-    years rising to 1 at 16 (muscle fraction of body mass, Malina 2004).
+    """Healthy growth and ageing: factors on a grown young man's muscles, 1 for him. The numbers and their sources
+    are in ``simulations/ages``: children's and women's strength in ``growth.yaml``, the rest in ``ageing.yaml``.
     """
-    old = float(np.clip((age_years - 40.0) / 35.0, 0.0, 1.4))
-    child = float(np.interp(age_years, (5.0, 16.0), (0.8, 1.0)))
-    grown = float(np.interp(age_years, (10.0, 18.0), (0.0, 1.0)))
-    sex_factor = 1.0 - (0.15 * grown if sex == "female" else 0.0)
-    return MuscleAge((1 - 0.3 * old) * child * sex_factor, 1 - 0.2 * old, 1 + 0.2 * old, 1 - 0.17 * old)
+    return MuscleAge(
+        ages.at("strength_factor", age_years, sex),
+        ages.at("contraction_velocity_factor", age_years, sex),
+        ages.at("deactivation_time_factor", age_years, sex),
+        ages.at("passive_strain_factor", age_years, sex),
+    )
 
 
 def build_model(subject: Subject, *, with_muscles: bool = True) -> MusculoskeletalModel:

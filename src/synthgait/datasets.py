@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from synthgait import bundled, storage
+from synthgait.errors import InputError
 from synthgait.trials import Trials
 
 #: Strides that the bundled estimators learn from. More teach no more (README, "What synthetic data is worth").
@@ -24,6 +25,15 @@ def load(paths: Sequence[str | Path] | None = None) -> Trials:
     chosen = list(paths or [bundled.seed_dataset()])
     common = set.intersection(*(set(storage.describe(path)["groups"]) for path in chosen))
     return Trials.concatenate([storage.read(path, groups=sorted(common)) for path in chosen])
+
+
+def files(path: str | Path) -> list[Path]:
+    """The dataset files of a path: itself, or where it is a folder the shards in it. Raises InputError where there are none."""
+    path = Path(path)
+    found = sorted(path.glob("*.h5")) if path.is_dir() else [path]
+    if not found:
+        raise InputError(f"{path} holds no .h5 files; give a dataset or a folder of its shards")
+    return found
 
 
 def teaching() -> Trials:

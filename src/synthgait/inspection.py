@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from synthgait import bundled, pathologies, release, storage
+from synthgait import ages, bundled, pathologies, release, storage
 from synthgait.errors import InputError
 from synthgait.simulate.task import WalkingSolution
 from synthgait.studies import Study
@@ -24,8 +24,8 @@ def inspect(path: str | Path) -> dict[str, Any]:
 
     Returns:
         At least ``path, kind, format_version, n_trials, n_ok, n_subjects, by_pathology``. ``kind`` is one of
-        ``conventions.DATASET_KINDS``, ``study``, ``pathology``, ``declaration``, ``run``, ``release``,
-        ``generator``, ``estimator``, ``solution`` or ``broken``; a broken file has ``problem``, one sentence.
+        ``conventions.DATASET_KINDS``, ``study``, ``pathology``, ``ages``, ``declaration``, ``run``,
+        ``release``, ``generator``, ``estimator``, ``solution`` or ``broken``; a broken file has ``problem``, one sentence.
 
     Raises:
         InputError: there is nothing at the path.
@@ -134,6 +134,9 @@ def _declaration(path: Path) -> dict[str, Any]:
     if "sides" in content:
         table = pathologies.load(path)
         return {"kind": "pathology", "name": table.name, "n_changes": len(table.changes) + len(table.task) + len(table.habits)}
+    if "lines" in content:
+        grown = ages.load(path)
+        return {"kind": "ages", "name": grown.name, "n_lines": len(grown.lines)}
     return {"kind": "declaration", "keys": sorted(map(str, content))}
 
 

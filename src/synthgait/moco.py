@@ -80,6 +80,8 @@ def solve_walking(
     constants = {(float(m.activation_time_constant_s), float(m.deactivation_time_constant_s)) for m in model.muscles}
     if len(constants) > 1:
         raise InputError("engine moco needs the same activation time constants in all muscles (OpenSim 4.6); take the casadi engine")
+    if task.joint_load:
+        raise InputError("engine moco does not know the contact load of a joint; take the casadi engine")
     side = Side()
     try:
         return side.call("synthgait.moco:solve_here", model, task, guess, settings or MocoSettings())

@@ -61,6 +61,10 @@ TaskParameter = Literal[
 ]
 
 
+#: Angles that both sides share.
+_ONE_CURVE = ("pelvis_tilt", "pelvis_list", "pelvis_rotation")
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -127,22 +131,45 @@ class TaskChange(_Change):
     parameter: TaskParameter
 
 
+class LoadChange(_Change):
+    """What the contact load of a painful joint costs the walker, 0 in health (``WalkingTask.joint_load``)."""
+
+    parameter: Literal["joint_load_weight"]
+    joint: Literal["hip", "knee"]
+    side: Literal["affected", "unaffected", "both"] = "affected"
+
+    @model_validator(mode="after")
+    def _a_cost(self) -> LoadChange:
+        if not (self.shift_at_severity_1 or 0.0) > 0.0:
+            raise ValueError("a joint_load_weight needs shift_at_severity_1, above 0")
+        return self
+
+
 class HabitChange(_Change):
     """A change of the textbook angles that the walker is pulled to, as patients' published curves differ from
-    healthy ones, in rad; or of the affected side's share of the cycle in stance, at the expense of the other's.
+    healthy ones, in rad; of the affected side's share of the cycle in stance, at the expense of the other's; or of
+    what the heel carries of the foot's load, and how far the pelvis drops while that leg carries it, as factors.
     """
 
     angles: tuple[Literal[(*LEG_COORDINATES, "pelvis_tilt", "pelvis_list", "pelvis_rotation")], ...] = ()  # type: ignore[valid-type]
     phase: Literal["stance_fraction"] | None = None
+    share: Literal["heel", "pelvis_drop"] | None = None
     side: Literal["affected", "unaffected", "both"] = "affected"
 
     @model_validator(mode="after")
     def _something(self) -> HabitChange:
-        if bool(self.angles) == (self.phase is not None):
-            raise ValueError("give either angles or phase")
+        if bool(self.angles) + (self.phase is not None) + (self.share is not None) != 1:
+            raise ValueError("give one of angles, phase and share")
         if self.phase is not None and self.shift_at_severity_1 is None:
             raise ValueError("a stance_fraction needs shift_at_severity_1")
+        if self.share is not None and self.factor_at_severity_1 is None:
+            raise ValueError(f"a share ({self.share}) needs factor_at_severity_1")
         return self
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """The curves that change, without side; none where it is a phase."""
+        return self.angles or ((self.share,) if self.share else ())
 
 
 class Pathology(_Strict):
@@ -158,7 +185,7 @@ class Pathology(_Strict):
     sides: tuple[Literal["left", "right", "both"], ...] = Field(min_length=1)
     age_years: tuple[float, float]
     changes: tuple[MuscleChange | PassiveChange | AlignmentChange, ...] = ()
-    task: tuple[TaskChange, ...] = ()
+    task: tuple[TaskChange | LoadChange, ...] = ()
     habits: tuple[HabitChange, ...] = ()
 
 
@@ -171,7 +198,8 @@ def load(path: str | Path) -> Pathology:
     try:
         lines = content.get("changes") or []
         changes = [next((k for key, k in kinds.items() if key in line), AlignmentChange).model_validate(line) for line in lines]
-        return Pathology.model_validate(content | {"changes": changes})
+        task = [(LoadChange if "joint" in line else TaskChange).model_validate(line) for line in content.get("task") or []]
+        return Pathology.model_validate(content | {"changes": changes, "task": task})
     except ValidationError as error:
         raise InputError(f"{path}: {one_sentence(error)}") from error
 
@@ -246,7 +274,12 @@ def apply_to_task(task: WalkingTask, subject: Subject) -> WalkingTask:
     """The task as the pathology changes it."""
     if subject.pathology == "none":
         return task
+    loads: dict[str, float] = dict(task.joint_load)
     for change in (change for table in parts(subject.pathology) for change in table.task):
+        if isinstance(change, LoadChange):
+            for joint in (f"{change.joint}_{side}" for side in _sides(change.side, subject.affected_side)):
+                loads[joint] = change.changed(loads.get(joint, 0.0), subject.severity)
+            continue
         task = replace(task, **{str(change.parameter): change.changed(getattr(task, change.parameter), subject.severity)})  # type: ignore[arg-type]
     curves = {name: (factor, shift) for name, factor, shift in task.habits}
     for habit in (habit for table in parts(subject.pathology) for habit in table.habits):
@@ -254,13 +287,14 @@ def apply_to_task(task: WalkingTask, subject: Subject) -> WalkingTask:
         if habit.phase is not None and len(where) == 1:
             later = habit.changed(0.0, subject.severity) * (1.0 if where == ["r"] else -1.0)
             task = replace(task, left_contact_phase=task.left_contact_phase + later)
-        for name in dict.fromkeys(n if n.startswith("pelvis") else f"{n}_{side}" for n in habit.angles for side in where):
+        for name in dict.fromkeys(n if n in _ONE_CURVE else f"{n}_{side}" for n in habit.curves for side in where):
             factor, shift = curves.get(name, (1.0, 0.0))
             if habit.factor_at_severity_1 is not None:
                 curves[name] = (habit.changed(factor, subject.severity), shift)
             else:
                 curves[name] = (factor, habit.changed(shift, subject.severity))
-    return replace(task, habits=tuple((name, *change) for name, change in curves.items() if change != (1.0, 0.0)))
+    habits = tuple((name, *change) for name, change in curves.items() if change != (1.0, 0.0))
+    return replace(task, habits=habits, joint_load=tuple((joint, weight) for joint, weight in loads.items() if weight))
 
 
 def _sides(side: str, affected_side: str) -> Iterable[str]:

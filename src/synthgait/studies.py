@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 import synthgait
-from synthgait import bundled, pathologies
+from synthgait import ages, bundled, pathologies
 from synthgait.anthropometry import build_model
 from synthgait.conventions import CONDITION_PREFIX, GRAVITY_MPS2
 from synthgait.errors import InputError
@@ -178,7 +178,7 @@ class PlannedTrial:
         """The trial's columns: who, and what was asked (``condition_*``; NaN where the walker chose)."""
         subject = self.subject.as_dict()
         subject.pop("extra")
-        asked = {k: v for k, v in self.task.as_dict().items() if k not in ("intervals", "stride_time_bounds_s", "habits")}
+        asked = {k: v for k, v in self.task.as_dict().items() if k not in ("intervals", "stride_time_bounds_s", "habits", "joint_load")}
         asked["symmetric"] = float(self.task.symmetric)
         asked |= {"cadence_factor": self.cadence_factor, "contact_stiffness_factor": self.contact_stiffness_factor}
         conditions = {CONDITION_PREFIX + name: np.nan if value is None else float(value) for name, value in asked.items()}
@@ -219,10 +219,16 @@ class Study:
         return self.declaration.name
 
     def resolved(self) -> str:
-        """The whole configuration with every default and the pathology tables it uses, as JSON."""
+        """The whole configuration with every default and the tables of pathologies and ages that it uses, as JSON."""
         used = {group.pathology for group in self.declaration.groups} - {"none"}
         tables = {table.name: table.model_dump(mode="json") for name in used for table in pathologies.parts(name)}
-        content = {"study": self.declaration.model_dump(mode="json"), "pathologies": tables, "synthgait_version": synthgait.__version__}
+        healthy = {name: table.model_dump(mode="json") for name, table in ages.tables().items()}
+        content = {
+            "study": self.declaration.model_dump(mode="json"),
+            "pathologies": tables,
+            "ages": healthy,
+            "synthgait_version": synthgait.__version__,
+        }
         return json.dumps(content, indent=1, sort_keys=True)
 
     @cached_property

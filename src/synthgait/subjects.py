@@ -11,27 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from synthgait import ages
 from synthgait.conventions import AFFECTED_SIDES, SEXES
 from synthgait.errors import InputError
 
 AGE_RANGE_YEARS = (4.0, 100.0)
 HEIGHT_RANGE_M = (0.85, 2.20)
 MASS_RANGE_KG = (10.0, 200.0)
-
-# Median height of girls and boys against age, CDC growth charts 2000 (rounded to the centimetre),
-# constant from 20 years on.
-_GROWTH_AGE_YEARS = (4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20)
-_GROWTH_HEIGHT_M = {
-    "female": (1.01, 1.08, 1.15, 1.22, 1.28, 1.33, 1.38, 1.44, 1.51, 1.57, 1.60, 1.62, 1.62, 1.63, 1.63),
-    "male": (1.02, 1.09, 1.15, 1.22, 1.28, 1.34, 1.39, 1.43, 1.49, 1.56, 1.64, 1.70, 1.74, 1.76, 1.77),
-}
-# Median body mass index against age, same charts; adults after NHANES 2015-2018 are heavier, a
-# healthy gait sample is not: 23 and 24 kg/m^2.
-_BMI_AGE_YEARS = (4, 6, 8, 10, 12, 14, 16, 20)
-_BMI = {
-    "female": (15.3, 15.2, 15.8, 16.9, 18.1, 19.4, 20.5, 23.0),
-    "male": (15.6, 15.4, 15.8, 16.6, 17.8, 19.1, 20.6, 24.0),
-}
 
 
 @dataclass(frozen=True)
@@ -92,13 +78,17 @@ def _within(name: str, value: float, limits: tuple[float, float]) -> None:
 
 
 def typical_height_m(age_years: float, sex: str) -> float:
-    """Median height (CDC growth charts 2000), less 1 cm a decade after 50 (Sorkin et al. 1999)."""
-    return float(np.interp(age_years, _GROWTH_AGE_YEARS, _GROWTH_HEIGHT_M[sex])) - 0.001 * max(0.0, age_years - 50.0)
+    """Median height of healthy people, m. The numbers and their sources are in ``simulations/ages`` (CDC growth
+    charts 2000; loss of height in old age after Sorkin et al. 1999).
+    """
+    return ages.at("height_m", age_years, sex) + ages.at("height_change_m", age_years, sex)
 
 
 def typical_mass_kg(age_years: float, sex: str, height_m: float) -> float:
-    """Mass at the median body mass index of the age (CDC growth charts 2000)."""
-    return float(np.interp(age_years, _BMI_AGE_YEARS, _BMI[sex])) * height_m**2
+    """Mass at the median body mass index of the age, kg. The numbers and their sources are in
+    ``simulations/ages/growth.yaml`` (CDC growth charts 2000).
+    """
+    return ages.at("body_mass_index_kgpm2", age_years, sex) * height_m**2
 
 
 def draw_subject(

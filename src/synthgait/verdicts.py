@@ -165,8 +165,7 @@ def ablate(
     settings = ablation.Ablation(tuple(sensors), tuple(strides), tuple(people), recipe)
     if generated is None:
         say("No --generated is given, so only the seed dataset teaches; make strides with `synthgait generate`.")
-    made = None if generated is None else datasets.load([generated])
-    rows = ablation.ablate(settings, real.load(where), datasets.load(data), made)
+    rows = ablation.ablate(settings, real.load(where), datasets.load(data), () if generated is None else datasets.files(generated))
     figure = draw(rows)
     if plot is not None and figure is not None:
         plot.parent.mkdir(parents=True, exist_ok=True)

@@ -16,10 +16,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from opensim_process import solved_in_turn
+from opensim_process import in_casadi, solved_in_turn
 from synthgait import pathologies
 from synthgait.anthropometry import build_model
 from synthgait.conventions import GRAVITY_MPS2
+from synthgait.errors import InputError
 from synthgait.gait import dimensionless_speed, leg_length_m, stride_from_solution
 from synthgait.musculoskeletal import MusculoskeletalModel
 from synthgait.simulate.task import COST_SHARES, WalkingSolution, WalkingTask
@@ -43,6 +44,7 @@ CALVES = ill("plantarflexor_weakness", "both", 0.8)
 CROUCH = ill("crouch", "both", 0.8)
 ABDUCTORS = ill("hip_abductor_weakness", "both", 1.0)
 STROKE = ill("hemiparesis", "right", 0.8)
+EQUINUS = ill("equinus", "both", 1.0)
 
 
 def body(subject: Subject) -> MusculoskeletalModel:
@@ -77,6 +79,8 @@ GAITS: tuple[tuple[str, Subject, WalkingTask, str], ...] = (
     ("adult_slow", ADULT, SLOW, "adult_slower"),
     ("abductors_habits", ABDUCTORS, with_habits(ABDUCTORS, 1.0), "adult_slow"),
     ("crouch_habits", CROUCH, with_habits(CROUCH, 1.0), "adult_slower"),
+    ("equinus_habits", EQUINUS, with_habits(EQUINUS, 1.0), "adult_slow"),
+    ("painful_knees", ADULT, replace(TASK, joint_load=(("knee_r", 0.3), ("knee_l", 0.3))), "adult"),
     ("stroke", STROKE, ONE_SIDED, "adult_slower"),
     ("stroke_habits", STROKE, with_habits(STROKE, 0.8), "stroke"),
 )
@@ -112,6 +116,21 @@ def knee_in_stance_deg(stride: Trials) -> np.ndarray:
 def pelvic_drop_deg(stride: Trials) -> float:
     """How far the left side of the pelvis hangs below level in the first third of right stance."""
     return float(-np.rad2deg(stride.channel("pelvis_list")[0, :33].min()))
+
+
+def foot_load_bw(solution: WalkingSolution, spheres: str = "") -> np.ndarray:
+    """Vertical force of the right foot, or of those of its spheres whose names begin so, in body weights, (K,)."""
+    model = body(ADULT)
+    which = [c.name.endswith("_r") and c.name.startswith(spheres) for c in model.contacts]
+    return solution.contact_force[:, which, 1].sum(axis=1) / (model.mass_kg * GRAVITY_MPS2)
+
+
+def knee_load_bw(solution: WalkingSolution) -> float:
+    """Mean over the stride of what floor and muscles press the right knee together with, in body weights."""
+    model = body(ADULT)
+    crossing = ["knee_flexion_r" in muscle.path_coordinates for muscle in model.muscles]
+    muscles = solution.muscle_force[:-1, crossing].sum(axis=1) / (model.mass_kg * GRAVITY_MPS2)
+    return float((muscles + foot_load_bw(solution)[:-1]).mean())
 
 
 def effort_per_metre(solution: WalkingSolution, task: WalkingTask) -> float:
@@ -223,3 +242,35 @@ def test_weak_hip_abductors_let_the_pelvis_drop(strides) -> None:
     the pelvis by 6.2 or by 4.4 degrees, whichever neighbour the solver started from, against 4.1 or 4.6 healthy ones.
     """
     assert pelvic_drop_deg(strides["abductors_habits"]) > 1.25 * pelvic_drop_deg(strides["adult_slow"]) > 0
+
+
+def test_equinus_walks_on_its_toes(strides, solutions) -> None:
+    """True equinus: the ankle stays plantarflexed and the heel off the floor all through stance (Rodda et al., J Bone
+    Joint Surg Br 2004;86:251). With the table's habits.
+    """
+    assert foot_load_bw(solutions["adult_slow"], "heel").max() > 0.4
+    assert foot_load_bw(solutions["equinus_habits"], "heel").max() < 0.1
+    stance = int(100 * row(strides["equinus_habits"])["stance_time_r_s"] / row(strides["equinus_habits"])["stride_time_s"])
+    assert np.rad2deg(strides["equinus_habits"].channel("ankle_dorsiflexion_r")[0, :stance]).max() < 0
+
+
+def test_who_minds_the_load_of_a_knee_presses_it_less(solutions) -> None:
+    """Antalgic gait as DESIGN.md has it, one joint's contact load penalised: muscles press the knee together less, from
+    2.2 body weights on average by a tenth or more. From the cost of the load alone.
+    """
+    assert knee_load_bw(solutions["painful_knees"]) < 0.9 * knee_load_bw(solutions["adult"])
+
+
+def refusal(task: WalkingTask) -> str:
+    """What the solver says instead of solving, in the process that may load it."""
+    from synthgait.simulate.solve import solve_walking
+
+    with pytest.raises(InputError) as error:
+        solve_walking(body(ADULT), task)
+    return str(error.value)
+
+
+def test_half_a_stride_has_no_sides() -> None:
+    assert "symmetric to false" in in_casadi(refusal, replace(TASK, joint_load=(("knee_r", 0.3),)))
+    assert "symmetric to false" in in_casadi(refusal, replace(TASK, habits=(("knee_flexion_l", 1.1, 0.0),)))
+    assert "names 'elbow_r'" in in_casadi(refusal, replace(ONE_SIDED, joint_load=(("elbow_r", 0.3),)))

@@ -6,30 +6,32 @@ from pathlib import Path
 
 import pytest
 
-from synthgait import bundled, inspection, pathologies
+from synthgait import ages, bundled, inspection, pathologies
 from synthgait.studies import Study
 
 ROOT = Path(__file__).parents[2]
 ALL = sorted(p for kind in bundled.KINDS for p in (ROOT / kind).rglob("*.y*ml"))
 STUDIES = [p for p in ALL if p.parent == ROOT / "simulations"]
 TABLES = [p for p in ALL if p.parent == ROOT / "simulations" / "pathologies"]
+AGES = [p for p in ALL if p.parent == ROOT / "simulations" / "ages"]
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda p: str(p.relative_to(ROOT)))
 def test_it_is_what_its_place_says(path: Path) -> None:
     told = inspection.inspect(path)
     assert told["kind"] != "broken", told.get("problem")
-    expected = "study" if path in STUDIES else "pathology" if path in TABLES else "declaration"
+    expected = "study" if path in STUDIES else "pathology" if path in TABLES else "ages" if path in AGES else "declaration"
     assert told["kind"] == expected
     if expected != "declaration":
         assert told["name"] == path.stem
 
 
 def test_there_are_no_others() -> None:
-    assert STUDIES and TABLES
+    assert STUDIES and TABLES and AGES
     assert {p.stem for p in TABLES} == set(pathologies.tables())
+    assert {p.stem for p in AGES} == set(ages.tables())
     readme = (ROOT / "simulations" / "README.md").read_text()
-    assert all(f"({path.relative_to(ROOT / 'simulations')})" in readme for path in STUDIES + TABLES)
+    assert all(f"({path.relative_to(ROOT / 'simulations')})" in readme for path in STUDIES + TABLES + AGES)
     for path in STUDIES:
         study = Study.load(path)
         assert f"| {len(study.plan())} | {len({t.subject.subject_id for t in study.plan()})} |" in readme

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from analytic_walker import analytic_population
 from row_keys import ROW_KEYS
 from standin_recordings import standin_people
 from synthgait import cli, recordings, storage
 from synthgait.errors import InputError
+from synthgait.estimators import read_recipe
+from synthgait.estimators.fit import learning, train
 from synthgait.report.agreement import ablation as draw
 from synthgait.trials import Trials
 from synthgait.validate import ablation
@@ -33,17 +36,21 @@ pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 @pytest.fixture(scope="module")
-def generated() -> Trials:
+def generated(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     made = varied_walkers(60, seed=5)
     made.kind = "synthetic"
-    return made
+    folder = tmp_path_factory.mktemp("generated")
+    paths = [folder / f"shard_{i}.h5" for i in range(2)]
+    for path, rows in zip(paths, (slice(0, 35), slice(35, 60)), strict=True):
+        storage.write(made.select(np.arange(60)[rows]), path)
+    return paths
 
 
-def test_every_arm_teaches_from_what_it_says(generated: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_arm_teaches_from_what_it_says(generated: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     settings = ablation.Ablation(("lower_back",), (20, 40), (1, 2), RECIPE)
     taught: list[tuple[Trials, bool]] = []
     own = ablation.fitted
-    monkeypatch.setattr(ablation, "fitted", lambda t, s, r, *, ideal=False: taught.append((t, ideal)) or own(t, s, r, ideal=ideal))
+    monkeypatch.setattr(ablation, "fitted", lambda t, *, ideal, **how: taught.append((t, ideal)) or own(t, ideal=ideal, **how))
     seed_dataset = analytic_population(25, seed=3)
     rows = ablation.ablate(settings, standin_people(4), seed_dataset, generated, progress=False)
     assert all(set(row) >= ROW_KEYS | {"arm", "n_strides", "n_real_people"} for row in rows)
@@ -65,6 +72,37 @@ def test_every_arm_teaches_from_what_it_says(generated: Trials, monkeypatch: pyt
     assert draw([row for row in rows if row["quantity"] == "nothing"]) is None
 
 
+def test_more_strides_than_memory_holds_pass_by_in_parts(generated: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ablation, "_TOGETHER", 20)
+    parts: list[Trials] = []
+    own = ablation.sense
+    monkeypatch.setattr(ablation, "sense", lambda t, *a, **how: parts.append(t) or own(t, *a, **how))
+    settings = ablation.Ablation(("lower_back",), (20, 50, 70), (), RECIPE)
+    rows = ablation.ablate(settings, standin_people(2), analytic_population(20, seed=3), generated, progress=False)
+    # 70 are more than there are
+    told = {row["n_strides"] for row in rows if row["arm"] == "generated"}
+    assert told >= {20, 50} and 70 not in told
+    passed = [part.table["trial_id"].tolist() for part in parts[-2:]]
+    assert [len(names) for names in passed] == [20, 30] and len({name for names in passed for name in names}) == 50
+    speeds = [row["mae"] for row in rows if row["quantity"] == "walking_speed_mps" and row["n_strides"] == 50]
+    assert speeds and all(np.isfinite(speed) for speed in speeds)
+
+
+def test_examples_that_pass_by_teach_as_if_they_had_been_there(generated: list[Path]) -> None:
+    """A course that is sent the same examples again and again is the training on them."""
+    recipe = {**read_recipe(RECIPE), "steps": 4}
+    strides = storage.read(generated[0])
+    examples = ablation.sense(strides, "lower_back", np.random.default_rng(0), task="gait_parameters", walks=20, strides=3)
+    course = learning(examples, recipe, 1)
+    next(course)
+    for _ in range(3):
+        network = course.send(examples)
+    whole = train(examples, recipe, 1)
+    assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), whole.state_dict().values(), strict=True))
+    with pytest.raises(StopIteration):
+        next(course)
+
+
 @pytest.mark.parametrize("sensor", ["lower_back", "shank", "keypoints_3d", "keypoints_2d", "joint_angles"])
 def test_ideal_sensors_add_nothing(sensor: str) -> None:
     people = analytic_population(6, seed=3)
@@ -76,16 +114,15 @@ def test_ideal_sensors_add_nothing(sensor: str) -> None:
 
 
 def test_the_command_writes_table_and_plot(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], generated: Trials
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], generated: list[Path]
 ) -> None:
     import yaml
 
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(RECIPE | {"steps": 2}))
     storage.write(analytic_population(22, seed=3), tmp_path / "seed.h5")
-    storage.write(generated, tmp_path / "generated.h5")
     recordings.write_plain(standin_people(2), tmp_path / "recordings")
     plot, out = tmp_path / "plots" / "ablation.png", tmp_path / "ablation.json"
-    options = ["--recordings", tmp_path / "recordings", "--data", tmp_path / "seed.h5", "--generated", tmp_path / "generated.h5"]
+    options = ["--recordings", tmp_path / "recordings", "--data", tmp_path / "seed.h5", "--generated", generated[0].parent]
     options += ["--strides", 20, "--people", 0, "--recipe", tmp_path / "small.yaml", "--plot", plot, "--json", out]
     monkeypatch.setattr(sys, "argv", ["synthgait", "ablate", *map(str, options)])
     with pytest.raises(SystemExit) as end:

@@ -12,6 +12,7 @@ from synthgait import pathologies
 from synthgait.anthropometry import build_model
 from synthgait.errors import InputError
 from synthgait.musculoskeletal import MusculoskeletalModel, parameters
+from synthgait.simulate.normative import pulled_angle, pulled_ground_reaction
 from synthgait.simulate.task import WalkingTask
 from synthgait.subjects import Subject
 
@@ -96,6 +97,31 @@ def test_a_combination_is_one_after_the_other() -> None:
         pathologies.age_years("crouch+parkinson")
 
 
+def test_a_weak_side_drops_the_pelvis_and_the_other_does_not() -> None:
+    ill = subject("hip_abductor_weakness", 1.0, "right")
+    task = replace(pathologies.apply_to_task(WalkingTask(1.2), ill), left_contact_phase=0.5)
+    phase = np.arange(100) / 100
+    pulled, usual = (pulled_angle("pelvis_list", 0.4, t, phase) for t in (task, replace(task, habits=())))
+    factor = next(value for name, value, _ in task.habits if name == "pelvis_drop_r")
+    assert pulled[:50].min() == pytest.approx(factor * usual[:50].min()) and factor > 1
+    assert pulled[50:].max() == pytest.approx(usual[50:].max()) and usual[50:].max() > 0
+
+
+def test_in_equinus_the_heel_is_not_pulled_to_its_share() -> None:
+    task = pathologies.apply_to_task(WalkingTask(1.2), subject("equinus", 1.0, "left"))
+    phase = np.arange(100) / 100
+    heel = {left: pulled_ground_reaction(0.4, task, phase, left)[:, 3].max() for left in (False, True)}
+    assert heel[True] < 0.1 * heel[False]
+
+
+def test_what_a_painful_joint_costs_is_on_its_side_and_grows_with_severity() -> None:
+    for severity in (0.5, 1.0):
+        task = pathologies.apply_to_task(WalkingTask(1.2), subject("knee_osteoarthritis", severity, "right"))
+        assert task.joint_load == (("knee_r", pytest.approx(0.3 * severity)),)
+    both = pathologies.apply_to_task(WalkingTask(1.2), subject("hip_osteoarthritis", 1.0, "both"))
+    assert dict(both.joint_load).keys() == {"hip_r", "hip_l"}
+
+
 def test_health_changes_nothing() -> None:
     healthy = Subject("s")
     model = build_model(healthy)
@@ -115,6 +141,14 @@ changes:
     muscles: [soleus]
     factor_at_severity_1: 0.5
     source: "modelling choice: for the tests"
+task:
+  - parameter: walking_speed_mps
+    factor_at_severity_1: 0.8
+    source: "modelling choice: for the tests"
+habits:
+  - angles: [knee_flexion]
+    factor_at_severity_1: 1.2
+    source: "modelling choice: for the tests"
 """
 
 
@@ -128,6 +162,10 @@ changes:
         ("factor_at_severity_1: 0.5", "factor_at_severity_1: 0.5\n    shift_at_severity_1: 1", "either"),
         ("title: Test", "title: Test\ncolour: red", "unknown key 'colour'"),
         ("sides: [left]", "sides: [port]", "sides"),
+        ("parameter: walking_speed_mps", "parameter: joint_load_weight\n    joint: elbow", "joint"),
+        ("parameter: walking_speed_mps", "parameter: joint_load_weight\n    joint: knee", "needs shift_at_severity_1"),
+        ("angles: [knee_flexion]", "angles: [knee_flexion]\n    share: heel", "one of angles, phase and share"),
+        ("angles: [knee_flexion]\n    factor_at_severity_1", "share: heel\n    shift_at_severity_1", "needs factor_at_severity_1"),
     ],
 )
 def test_an_error_in_a_table_is_one_sentence(tmp_path: Path, old: str, new: str, told: str) -> None:

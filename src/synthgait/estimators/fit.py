@@ -7,7 +7,7 @@ kind seed, synthetic or walks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -166,6 +166,20 @@ def train(
     """One network. Targets that are NaN have no say. Everything random comes from ``seed``; a copy of
     ``start`` is trained on where one is given, with its own standardisation.
     """
+    course = learning(examples, recipe, seed, start=start)
+    for step in range(recipe["steps"]):
+        network = next(course)
+        if progress is not None:
+            progress(label, step + 1, recipe["steps"])
+    return network.eval()
+
+
+def learning(
+    examples: Examples, recipe: Mapping[str, Any], seed: int, *, start: StrideNetwork | None = None
+) -> Generator[StrideNetwork, Examples | None, None]:
+    """The steps of ``train``, one at a time: yields the network after each. Examples that are sent in take the place of
+    those before, whose standardisation stays.
+    """
     rng = np.random.default_rng(seed)
     if start is None:
         with torch.random.fork_rng(devices=[]):
@@ -186,10 +200,8 @@ def train(
         of_values = _loss(out.values, out.value_log_sd, (batch.values - network.value_mean) / network.value_sd, sharp, of_few)
         return of_values + _loss(out.curves, out.curve_log_sd, (batch.curves - network.curve_mean) / network.curve_sd, sharp)
 
-    for step, _ in enumerate(descend(list(network.parameters()), loss, steps, recipe["learning_rate"])):
-        if progress is not None:
-            progress(label, step + 1, steps)
-    return network.eval()
+    for _ in descend(list(network.parameters()), loss, steps, recipe["learning_rate"]):
+        examples = (yield network) or examples
 
 
 def descend(parameters: list[torch.nn.Parameter], loss: Callable[[int], torch.Tensor], steps: int, learning_rate: float) -> Iterator[float]:

@@ -15,7 +15,7 @@ import pandas as pd
 from synthgait.conventions import CERTIFICATE_PREFIX
 from synthgait.report.agreement import QUANTITIES
 from synthgait.report.distributions import NUMBERS, stride_numbers
-from synthgait.report.gaits import ground_reaction_bw
+from synthgait.report.gaits import ground_reaction_bw, pathology_name
 from synthgait.trials import Trials
 
 #: Certificate column without its prefix -> what was compared, unit.
@@ -56,11 +56,6 @@ class Sentence(NamedTuple):
 
     good: bool | None
     text: str
-
-
-def pathology_name(pathology: str) -> str:
-    """For people: "none" is healthy."""
-    return "healthy" if pathology == "none" else str(pathology).replace("_", " ").replace("+", " with ")
 
 
 # -- simulated ---------------------------------------------------------------------------------------

@@ -55,6 +55,11 @@ _SPACING_LEGS = 0.85  # between neighbouring poses, in leg lengths
 _ARROW_LEGS = 0.6  # length of an arrow of one body weight, in leg lengths
 
 
+def pathology_name(pathology: str) -> str:
+    """For people: "none" is healthy."""
+    return "healthy" if pathology == "none" else str(pathology).replace("_", " ").replace("+", " with ")
+
+
 def describe_person(trials: Trials, row: int) -> str:
     """ "Woman, 28 years, 1.77 m, 77 kg, walks 1.43 m/s, 118 steps/min": the caption of a gait."""
     t = trials.table.iloc[row]
@@ -62,7 +67,7 @@ def describe_person(trials: Trials, row: int) -> str:
     who = {"female": ("Girl", "Woman"), "male": ("Boy", "Man")}[t["sex"]][0 if child else 1]
     parts = [
         f"{who}, {t['age_years']:.0f} years, {t['height_m']:.2f} m, {t['mass_kg']:.0f} kg",
-        "healthy" if t["pathology"] == "none" else f"{t['pathology'].replace('_', ' ')}, severity {t['severity']:.1f}",
+        pathology_name(t["pathology"]) + ("" if t["pathology"] == "none" else f", severity {t['severity']:.1f}"),
     ]
     if t["affected_side"] in ("left", "right"):
         parts[-1] += f", {t['affected_side']} side"

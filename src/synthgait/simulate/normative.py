@@ -14,7 +14,14 @@ from synthgait.conventions import GRAVITY_MPS2
 from synthgait.gait import typical_cadence_spm
 from synthgait.musculoskeletal import MusculoskeletalModel, hip_to_ankle_m
 from synthgait.simulate.task import Habits, WalkingTask
-from synthgait.textbook import ACTIVITY_PERCENT, DEGREES, base_name, reference_angle, reference_velocity_mps
+from synthgait.textbook import (
+    ACTIVITY_PERCENT,
+    DEGREES,
+    base_name,
+    reference_angle,
+    reference_ground_reaction,
+    reference_velocity_mps,
+)
 
 #: How firmly an angle is pulled, where not by 1: the knee's loading response and a narrow base are what an
 #: effort-optimal gait gives up first.
@@ -78,7 +85,7 @@ def froude_speed(model: MusculoskeletalModel, task: WalkingTask) -> float:
 
 
 def habit(coordinate: str, task: WalkingTask) -> tuple[float, float]:
-    """Factor on the textbook curve of a coordinate and shift in rad, as the task has them."""
+    """Factor on a textbook curve and shift in rad, as the task has them."""
     return next(((factor, shift) for name, factor, shift in task.habits if name == coordinate), (1.0, 0.0))
 
 
@@ -109,7 +116,17 @@ def pulled_angle(coordinate: str, speed: float, task: WalkingTask, phase: np.nda
     shape) of the right cycle; ``speed`` as for ``reference_angle``.
     """
     factor, shift = habit(coordinate, task)
-    return factor * reference_angle(coordinate, speed, phase, task.left_contact_phase) + shift
+    angle = reference_angle(coordinate, speed, phase, task.left_contact_phase)
+    if coordinate == "pelvis_list":
+        # over the right leg the pelvis is down on the left, which is negative
+        angle = angle * np.where(angle < 0, habit("pelvis_drop_r", task)[0], habit("pelvis_drop_l", task)[0])
+    return factor * angle + shift
+
+
+def pulled_ground_reaction(speed: float, task: WalkingTask, phase: np.ndarray, left: bool) -> np.ndarray:
+    """The same of a foot's ground reaction in body weights, (..., 4), see ``reference_ground_reaction``."""
+    force = reference_ground_reaction(speed, phase, left, task.left_contact_phase, habit("pelvis_ty", task)[0])
+    return force * [1.0, 1.0, 1.0, habit("heel_l" if left else "heel_r", task)[0]]
 
 
 def pulled_velocity_mps(axis: int, model: MusculoskeletalModel, task: WalkingTask, phase: np.ndarray) -> np.ndarray:

@@ -27,12 +27,14 @@ from synthgait.musculoskeletal import MusculoskeletalModel
 from synthgait.simulate import compiled
 from synthgait.simulate import dynamics as dyn
 from synthgait.simulate.normative import activity_weights, pull_weights
-from synthgait.simulate.task import COST_SHARES, GROUND_SHARES, PELVIS_MOVES
+from synthgait.simulate.task import COST_SHARES, GROUND_SHARES, LOADED_JOINTS, PELVIS_MOVES
 
 #: Node variables and the unit each is measured in inside the programme.
 SCALES = {"q": 0.5, "v": 5.0, "a": 50.0, "act": 0.3, "exc": 0.3, "ten": 0.3, "rate": 5.0, "lum": 0.2}
 #: Operations after which the pieces of a node's Hessian go into another function.
 _LARGE = 40_000
+#: Joint -> task parameter: what its mean contact load costs.
+LOAD_WEIGHTS = {joint: f"{joint}_load_weight" for joint in LOADED_JOINTS}
 #: Task parameters, in order.
 TASK = (
     "walking_speed_mps",
@@ -47,6 +49,7 @@ TASK = (
     "trunk_lean_rad",
     "friction_rounding",
     "reference_stride_time_s",
+    *LOAD_WEIGHTS.values(),
 )
 
 
@@ -106,6 +109,7 @@ class _MuscleTerms:
     equilibrium: list[SX] = field(default_factory=list)
     activation_rates: list[SX] = field(default_factory=list)
     lagrangian: list[SX] = field(default_factory=list)
+    load: SX = field(default_factory=lambda: SX(0))
 
 
 class WalkingProblem:
@@ -144,18 +148,18 @@ class WalkingProblem:
         act, exc, lum = self._part("act"), self._part("exc"), self._part("lum")
         motion = dyn.kinematics(model, q, v, a, ca.vertcat(self._task[1], self._task[2], 0))
         self.force_unit = model.mass_kg * GRAVITY_MPS2
-        weights = SX.sym("lam_dynamics", q.numel())
+        weights, sigma = SX.sym("lam_dynamics", q.numel()), SX.sym("sigma")
 
         rigid = dyn.inverse_dynamics(model, motion, {})
         forces, points, wrenches = self._contacts(motion)
         ground = [dyn.inverse_dynamics(model, motion, {body: wrench}, inertial=False) for body, wrench in wrenches.items()]
-        muscles = self._muscles(q, v, act, exc, weights)
+        muscles = self._muscles(q, v, act, exc, weights, sigma)
         other = self._passive_and_actuators(q, v, lum)
         internal = muscles.moment + other
         residual = (rigid + sum(ground) - internal) / self.force_unit
         gaps = self._clearances(motion)
         costs = self._cost(q, a, act, exc, lum, forces)
-        cost = sum(costs)
+        cost = sum(costs) + muscles.load
         rates = ca.vertcat(v, a, ca.vertcat(*muscles.activation_rates), self._part("rate"))
         constraints = ca.vertcat(residual, *muscles.equilibrium, *gaps)
         self.n_dynamics, self.n_equilibrium, self.n_gaps = q.numel(), len(muscles.equilibrium), len(gaps)
@@ -167,7 +171,7 @@ class WalkingProblem:
         outputs = [internal, ca.vertcat(*muscles.forces), ca.horzcat(*forces), ca.horzcat(*points), residual * self.force_unit]
         self.outputs = ca.Function("outputs", arguments, outputs)
 
-        lam_gap, mu, sigma = SX.sym("lam_gap", len(gaps)), SX.sym("mu", rates.numel()), SX.sym("sigma")
+        lam_gap, mu = SX.sym("lam_gap", len(gaps)), SX.sym("mu", rates.numel())
         pieces = [ca.dot(weights, term) / self.force_unit for term in (rigid, *ground, -other)]
         pieces += [*muscles.lagrangian, *(sigma * part for part in costs), ca.dot(mu, rates), ca.dot(lam_gap, ca.vertcat(*gaps))]
         multipliers = [sigma, ca.vertcat(weights, muscles.multipliers, lam_gap), mu]
@@ -218,7 +222,11 @@ class WalkingProblem:
             wrenches[contact.body] = (old[0] + in_body, old[1] + ca.cross(lever, in_body))
         return forces, points, wrenches
 
-    def _muscles(self, q: SX, v: SX, act: SX, exc: SX, weights: SX) -> _MuscleTerms:
+    def _load_weight(self, joints: set[str]) -> SX:
+        """What a force through these joints costs, for one body weight over the whole stride."""
+        return sum((self._task[TASK.index(name)] for joint, name in LOAD_WEIGHTS.items() if joint in joints), SX(0))
+
+    def _muscles(self, q: SX, v: SX, act: SX, exc: SX, weights: SX, sigma: SX) -> _MuscleTerms:
         index = {name: i for i, name in enumerate(self.model.coordinates)}
         slot = {muscle: i for i, muscle in enumerate(self.layout.compliant)}
         tendon, tendon_rate = self._part("ten"), self._part("rate")
@@ -235,7 +243,9 @@ class WalkingProblem:
             force = muscle.max_isometric_force_n * (fibre if j is None else pulled[0])
             terms.forces.append(force)
             terms.moment[where] -= force * gradient
-            piece = force * ca.dot(gradient, weights[where]) / self.force_unit
+            load = self._load_weight({f"{name.split('_')[0]}_{name[-1]}" for name in muscle.path_coordinates}) * force / self.force_unit
+            terms.load += load
+            piece = force * ca.dot(gradient, weights[where]) / self.force_unit + sigma * load
             if j is not None:
                 terms.equilibrium.append(gap)
                 piece += multipliers[j] * gap
@@ -289,7 +299,7 @@ class WalkingProblem:
         weight = dict(zip(TASK, ca.vertsplit(self._task), strict=True))
         names = list(self.template.coordinates)
         joints = [i for i, n in enumerate(names) if not n.startswith("pelvis_t") or n == "pelvis_tilt"]
-        pull = {names.index(name): share for name, share in pull_weights(names).items()}
+        tracked = {names.index(name): share for name, share in pull_weights(names).items()}
         starts = np.cumsum([0, len(names), 8, len(self.template.muscles), 3]).tolist()
         angles, ground, activity, moves = ca.vertsplit(self._reference, starts)
         muscles = [m.name for m in self.template.muscles]
@@ -299,7 +309,7 @@ class WalkingProblem:
             "activation": ca.sumsqr(act) / act.numel(),
             "acceleration": sum((a[i] / 20.0) ** 2 for i in joints) / len(joints),
             "lumbar": ca.sumsqr(lum) / max(lum.numel(), 1),
-            "tracking": sum(share * (q[i] - angles[i]) ** 2 for i, share in pull.items()),
+            "tracking": sum(share * (q[i] - angles[i]) ** 2 for i, share in tracked.items()),
         }
         # The trunk's lean, sideways lean and turn against the world: gaze and balance keep it upright.
         trunk = (q[names.index("pelvis_tilt")] + q[names.index("lumbar_extension")] + weight["trunk_lean_rad"]) ** 2
@@ -321,7 +331,10 @@ class WalkingProblem:
             of = {c.name: f / self.force_unit for f, c in zip(forces, self.model.contacts, strict=True) if c.name.endswith(f"_{side}")}
             miss = ca.vertcat(sum(of.values()), of[f"heel_{side}"][1]) - wanted[:, column]
             # forward and lateral forces are small beside the vertical one, and so is what people differ in
-            parts.append(COST_SHARES["ground"] * weight["tracking_weight"] * ca.dot(ca.DM(GROUND_SHARES), miss**2))
+            pull = COST_SHARES["ground"] * weight["tracking_weight"] * ca.dot(ca.DM(GROUND_SHARES), miss**2)
+            # A joint carries what the floor carries and what the muscles that cross it pull: along a nearly straight leg
+            # its contact load, but for the weight and inertia of the leg below.
+            parts.append(pull + self._load_weight({f"knee_{side}", f"hip_{side}"}) * sum(of.values())[1])
         return parts
 
     # -- all nodes --------------------------------------------------------------------------------

@@ -21,17 +21,17 @@ from synthgait.errors import InputError
 from synthgait.musculoskeletal import MusculoskeletalModel, hip_to_ankle_m, map_numbers, parameters
 from synthgait.simulate.normative import (
     froude_speed,
-    habit,
     periodic_derivative,
     pulled_angle,
+    pulled_ground_reaction,
     pulled_stride_time_s,
     pulled_velocity_mps,
     stride_time_bounds_s,
     typical_stride_time_s,
 )
-from synthgait.simulate.problem import TASK, Layout, WalkingProblem
+from synthgait.simulate.problem import LOAD_WEIGHTS, TASK, Layout, WalkingProblem
 from synthgait.simulate.task import WalkingSolution, WalkingTask
-from synthgait.textbook import reference_activation, reference_ground_reaction
+from synthgait.textbook import reference_activation
 
 _IPOPT = {
     "max_iter": 200,
@@ -118,10 +118,15 @@ def solve_walking(
         options: IPOPT options that replace the defaults.
 
     Raises:
-        InputError: a symmetric task for a body whose sides differ.
+        InputError: a symmetric task for a body, habits or joint loads whose sides differ; the load of an unknown joint.
     """
     if task.symmetric and not _is_symmetric(model):
         raise InputError("the task is symmetric but the body's sides differ; set symmetric to false")
+    if task.symmetric and not _is_even(task):
+        raise InputError("the task is symmetric but its habits or joint_load differ between the sides; set symmetric to false")
+    for joint, _ in task.joint_load:
+        if joint not in LOAD_WEIGHTS:
+            raise InputError(f"joint_load names {joint!r}; the joints are {', '.join(LOAD_WEIGHTS)}")
     started = time.perf_counter()
     intervals = task.intervals if task.symmetric else 2 * task.intervals
     structure = _structure(model)
@@ -211,7 +216,7 @@ def _reference(model: MusculoskeletalModel, task: WalkingTask, phases: np.ndarra
     speed = froude_speed(model, task)
     at = task.left_contact_phase
     angles = [pulled_angle(name, speed, task, phases) for name in model.coordinates]
-    ground = [reference_ground_reaction(speed, phases, left, at, habit("pelvis_ty", task)[0]).T for left in (False, True)]
+    ground = [pulled_ground_reaction(speed, task, phases, left).T for left in (False, True)]
     activity = [reference_activation(m.name, speed, phases, at) for m in model.muscles]
     moves = [pulled_velocity_mps(axis, model, task, phases) for axis in range(3)]
     silent = np.zeros(len(phases))
@@ -228,6 +233,12 @@ def _is_symmetric(model: MusculoskeletalModel) -> bool:
     return all(np.isclose(abs(values[path]), abs(values[twin(path)]), rtol=1e-9) for path in values if twin(path) in values)
 
 
+def _is_even(task: WalkingTask) -> bool:
+    """Whether habits and joint loads are the same on both sides."""
+    asked = {name: values for name, *values in (*task.habits, *task.joint_load)}
+    return all(asked.get(mirror_name(name)) == values for name, values in asked.items())
+
+
 def _task_values(model: MusculoskeletalModel, task: WalkingTask) -> list[float]:
     angle = np.arctan(task.slope)
     values = task.as_dict() | {
@@ -236,6 +247,7 @@ def _task_values(model: MusculoskeletalModel, task: WalkingTask) -> list[float]:
         "friction_rounding": 0.0,
         "reference_stride_time_s": pulled_stride_time_s(model, task),
     }
+    values |= dict.fromkeys(LOAD_WEIGHTS.values(), 0.0) | {LOAD_WEIGHTS[joint]: weight for joint, weight in task.joint_load}
     return [float(values[name]) for name in TASK]
 
 

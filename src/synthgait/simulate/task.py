@@ -34,7 +34,11 @@ PELVIS_MOVES = (("surge", "pelvis_tx"), ("rise", "pelvis_ty"), ("sway", "pelvis_
 GROUND_SHARES = (12.0, 3.0, 12.0, 2.0)
 
 
-#: (Coordinate, factor, shift in rad) of textbook curves, see ``WalkingTask``.
+#: Joints whose contact load can be penalised, with their side.
+LOADED_JOINTS = ("knee_r", "knee_l", "hip_r", "hip_l")
+
+
+#: (Curve, factor, shift in rad) of textbook curves, see ``WalkingTask``.
 Habits = tuple[tuple[str, float, float], ...]
 
 
@@ -56,9 +60,13 @@ class WalkingTask:
         minimum_step_width_m: least lateral distance between the two feet.
         left_contact_phase: phase of the right cycle at which the textbook's left foot lands; not 0.5 where one
             leg is spared.
-        habits: (coordinate, factor, shift in rad) of textbook angles that a pathology changes or that are a
+        habits: (curve, factor, shift in rad) of textbook angles that a pathology changes or that are a
             person's own: what the pull points to is factor times the healthy curve plus the shift. Of
-            ``pelvis_ty`` the factor is that of the pelvis's rise and of the vertical force's humps.
+            ``pelvis_ty`` the factor is that of the pelvis's rise and of the vertical force's humps, of
+            ``heel_r`` and ``heel_l`` that of the share of the vertical force that the heel carries, of
+            ``pelvis_drop_r`` and ``pelvis_drop_l`` that of the pelvis's list while that leg carries it.
+        joint_load: (joint of ``LOADED_JOINTS``, weight): what the mean contact load of a painful joint costs, for one
+            body weight.
         stride_time_bounds_s: limits of a free stride time; None means 0.75 to 1.6 of the typical one, which
             keeps the walker from the local optima of running steps.
     """
@@ -78,6 +86,7 @@ class WalkingTask:
     minimum_step_width_m: float = 0.07
     left_contact_phase: float = 0.5
     habits: Habits = ()
+    joint_load: tuple[tuple[str, float], ...] = ()
     stride_time_bounds_s: tuple[float, float] | None = None
 
     def as_dict(self) -> dict[str, Any]:

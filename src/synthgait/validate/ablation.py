@@ -6,7 +6,7 @@ more keys: ``arm``, ``n_strides`` (synthetic strides learnt from) and ``n_real_p
 Arms trained on nobody (method ``zero_shot``), all of one recipe:
 
 - ``seed``, ``generated``: simulated strides only, or generated ones; ``generated`` (without generated strides:
-  ``seed``) also with fewer strides;
+  ``seed``) also with fewer strides, and with more than memory holds;
 - ``without_pathology``: healthy people only, as many strides;
 - ``without_sensor_randomisation``: the same strides through ideal sensors, nothing added to a window.
 
@@ -20,9 +20,10 @@ Arms trained on real people (method ``real_trained``), people left out, see ``re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,12 +31,13 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from synthgait import storage
 from synthgait.conventions import IMU_CHANNELS, SIDES
 from synthgait.errors import InputError
 from synthgait.estimators import GaitEstimator, read_recipe, tasks
 from synthgait.estimators.features.windows import Body, Windows
-from synthgait.estimators.fit import train
-from synthgait.estimators.networks import StrideNetwork
+from synthgait.estimators.fit import learning, train
+from synthgait.estimators.networks import StrideNetwork, one_thread
 from synthgait.estimators.pretrain import masked_reconstruction
 from synthgait.estimators.sense import Batch, Examples, assemble, sense
 from synthgait.recordings.base import Recording
@@ -47,6 +49,10 @@ from synthgait.walks import walk
 #: Going on from a trained network takes fewer and smaller steps than learning from nothing.
 _FINE_TUNING = {"steps": 0.4, "learning_rate": 0.25}
 _WALKS_AT_ONCE = 32
+#: Strides that are held in memory together. Where there are more to learn from, they pass by in parts of that many.
+_TOGETHER = 10_240
+#: Strides of a walk of those that pass by: the fewest that repeat. There is one walk for every stride.
+_SHORT_WALK = 3
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,8 @@ class Ablation:
     """What is compared.
 
     Args:
-        sensors: of the estimator. strides: numbers of strides to learn from; those beyond the data are left out.
+        sensors: of the estimator. strides: numbers of strides to learn from; those beyond the data are left out. More than
+            some ten thousand pass by in parts, each stride seen about once.
         people: numbers of real people to train on; empty trains on none.
         recipe: as ``estimators.read_recipe`` takes it; a walk is sensed for every stride, at least ``walks``.
     """
@@ -77,9 +84,9 @@ class Ablation:
 
 
 def ablate(
-    settings: Ablation, recordings: Sequence[Recording], seed_dataset: Trials, generated: Trials | None = None, *, progress: bool = True
+    settings: Ablation, recordings: Sequence[Recording], seed_dataset: Trials, generated: Sequence[Path] = (), *, progress: bool = True
 ) -> list[dict[str, Any]]:
-    """Train every arm and test it on the recordings.
+    """Train every arm and test it on the recordings. ``generated`` are the files of generated strides, if there are any.
 
     Raises InputError where no recording has one of the sensors and a truth.
     """
@@ -90,14 +97,20 @@ def ablate(
     chosen = list({id(r): r for r in recordings if any(name in settings.sensors for _, name, _ in run.sensor_views(r))}.values())
     result: list[dict[str, Any]] = []
     starts: dict[str, dict[str, StrideNetwork]] = {}
-    arms = _arms(settings, seed_dataset.certified(), None if generated is None else generated.certified())
-    for name, strides, ideal in tqdm(arms, desc="train on synthetic people", disable=not progress):
-        estimator = GaitEstimator("gait_parameters", {s: fitted(strides, s, settings.resolved, ideal=ideal) for s in settings.sensors})
+    held = Trials.concatenate(list(_parts(generated, _TOGETHER))) if generated else None
+    arms = _arms(settings, seed_dataset.certified(), held)
+    jobs: list[tuple[str, int, Callable[[str], list[StrideNetwork]]]] = [
+        (name, len(strides), partial(fitted, strides, recipe=settings.resolved, ideal=ideal)) for name, strides, ideal in arms
+    ]
+    many = [n for n in sorted(settings.strides) if _TOGETHER < n <= _count(generated)]
+    jobs += [("generated", n, partial(streamed, generated, n, recipe=settings.resolved)) for n in many]
+    for name, n_strides, networks in tqdm(jobs, desc="train on synthetic people", disable=not progress):
+        estimator = GaitEstimator("gait_parameters", {s: networks(sensor=s) for s in settings.sensors})
         table = run.pairs(chosen, estimator, floors=(), progress=False)
-        result += [row | {"arm": name, "n_strides": len(strides), "n_real_people": 0} for row in run.rows(table)]
+        result += [row | {"arm": name, "n_strides": n_strides, "n_real_people": 0} for row in run.rows(table)]
         if not starts and settings.people:
             starts = {
-                s: {"pretrained": members[0], "pretrained_masked": masked(strides, s, settings.resolved)}
+                s: {"pretrained": members[0], "pretrained_masked": masked(arms[0][1], s, settings.resolved)}
                 for s, members in estimator.networks.items()
             }
     together: dict[tuple[str, str, str], list[Recording]] = {}
@@ -113,10 +126,11 @@ def _arms(settings: Ablation, seed_dataset: Trials, generated: Trials | None) ->
     source, name = (seed_dataset, "seed") if generated is None else (generated, "generated")
     order = np.random.default_rng(settings.resolved["seed"]).permutation(len(source))
     healthy = order[(source.table["pathology"] == "none").to_numpy()[order]]
-    arms = [(name, source.select(order[: max(settings.strides)]), False)]
-    arms += [(name, source.select(order[:n]), False) for n in settings.strides if n < min(len(source), max(settings.strides))]
+    most = max((n for n in settings.strides if n <= _TOGETHER), default=_TOGETHER)
+    arms = [(name, source.select(order[:most]), False)]
+    arms += [(name, source.select(order[:n]), False) for n in settings.strides if n < min(len(source), most)]
     # as many strides in both, so that only what they are differs
-    count = min(len(healthy), max(settings.strides))
+    count = min(len(healthy), most)
     if count >= 2 and len(healthy) < len(source):
         arms += [("without_pathology", source.select(healthy[:count]), False), (name, source.select(order[:count]), False)]
     arms += [("without_sensor_randomisation", arms[0][1], True)]
@@ -135,6 +149,49 @@ def fitted(strides: Trials, sensor: str, recipe: Mapping[str, Any], *, ideal: bo
     walks = max(len(strides), recipe["walks"])
     examples = make(strides, sensor, np.random.default_rng(sensing), walks=walks, strides=recipe["strides_per_walk"])
     return [train(examples, recipe, int(state)) for state in learning.generate_state(recipe["members"])]
+
+
+@one_thread()
+def streamed(files: Sequence[Path], count: int, sensor: str, recipe: Mapping[str, Any]) -> list[StrideNetwork]:
+    """Networks for one sensor from the first ``count`` strides of files that pass by in parts: one walk of each, as
+    many windows learnt from as there are strides, and memory for one part only.
+    """
+    sensing, learnt = np.random.SeedSequence([recipe["seed"], *sensor.encode()]).spawn(2)
+    rng = np.random.default_rng(sensing)
+    steps = max(recipe["steps"], -(-count // recipe["batch"]))
+    courses: list[Generator[StrideNetwork, Examples | None, None]] = []
+    networks: list[StrideNetwork] = []
+    passed = done = 0
+    for part in _parts(files, count):
+        examples = sense(part, sensor, rng, task="gait_parameters", walks=len(part), strides=_SHORT_WALK)
+        if not courses:
+            courses = [learning(examples, {**recipe, "steps": steps}, int(s)) for s in learnt.generate_state(recipe["members"])]
+            networks, done = [next(course) for course in courses], 1
+        passed += len(part)
+        for _ in range(steps * passed // count - done):
+            networks = [course.send(examples) for course in courses]
+        done = steps * passed // count
+    return [network.eval() for network in networks]
+
+
+def _count(files: Sequence[Path]) -> int:
+    """Usable strides of the files together."""
+    return sum(int(storage.describe(path)["n_ok"]) for path in files)
+
+
+def _parts(files: Sequence[Path], count: int) -> Iterator[Trials]:
+    """The first ``count`` usable strides of the files, in parts of some ``_TOGETHER``."""
+    waiting: list[Trials] = []
+    for batch in (batch.certified() for path in files for batch in storage.iterate(path, batch=min(_TOGETHER, 1024))):
+        waiting.append(batch.select(np.arange(min(len(batch), count))))
+        count -= len(waiting[-1])
+        if not count or sum(map(len, waiting)) >= _TOGETHER:
+            yield Trials.concatenate(waiting)
+            waiting = []
+        if not count:
+            return
+    if waiting:
+        yield Trials.concatenate(waiting)
 
 
 def masked(strides: Trials, sensor: str, recipe: Mapping[str, Any]) -> StrideNetwork:

@@ -28,6 +28,7 @@ from synthgait.estimators.base import GaitEstimator
 from synthgait.estimators.features import poses
 from synthgait.estimators.features.windows import NoWalking
 from synthgait.estimators.predict import PREFERENCE
+from synthgait.estimators.together import parts
 from synthgait.recordings import plain
 from synthgait.recordings.base import Recording
 from synthgait.report.gaits import ACTIVATION_ROWS
@@ -85,7 +86,7 @@ def told(
         results = estimate_folder(path, estimator, sensor, **body)
         return results, folder_text(results)
     if sensor is None:
-        raise InputError(f"a CSV does not say what recorded it; give --sensor, one of {', '.join(tasks.SENSORS)}")
+        raise InputError(f"a CSV does not say what recorded it; give --sensor, one of {', '.join(tasks.SENSORS)}, or several as foot+shank")
     result = estimate(path, estimator, sensor, **body, plot=plot)
     return result, as_text(result)
 
@@ -117,14 +118,15 @@ def estimate(
         path: CSV with ``time_s`` and the sensor's channels, e.g. ``lower_back_acc_x`` (m/s^2 with gravity). Joint angles
             over one cycle need no ``time_s`` where muscle activation is estimated.
         estimator: the folder it was saved to, or the name of a bundled one; None takes the bundled one of gait parameters.
-        sensor: one of ``estimators.SENSORS`` that it was fitted for.
+        sensor: one of ``estimators.SENSORS`` that it was fitted for, or several worn ones that the CSV has: "foot+lower_back".
         height_m, leg_length_m: of the walker, where known; either makes lengths and speed more certain.
         plot: where to write a small PNG; None writes none.
 
     Returns:
         Dictionary of ``can_judge``, ``sentence``, ``sensor``, ``n_strides`` and, by an estimator of gait parameters, the
         names of ``TOLD`` (None where it cannot judge), ``intervals`` name -> [low, high] (90 %), ``strides`` (``time_s``,
-        ``steady`` and the same names per stride), ``events`` (landings and lift-offs, see ``contacts.gait_events``);
+        ``steady`` and the same names per stride), ``events`` (landings and lift-offs, see ``contacts.gait_events``) and of
+        several sensors ``by_sensor``, what each of them says alone;
         by one of muscle activation, ``CURVES``: ``activation`` and ``activation_sd`` (0 to 1) of every muscle and ``emg``
         of every group that electrodes see, name -> 100 samples from the initial contact of the own side, and
         ``vertical_force`` side -> the same in body weights (empty where it cannot judge).
@@ -134,7 +136,8 @@ def estimate(
             sensor that the estimator was not fitted for.
     """
     fitted = _loaded(estimator)
-    recording = _read(Path(path), _fitted_for(sensor, fitted), height_m, leg_length_m, cycle=fitted.task == "muscle_activation")
+    kinds = _fitted_for(sensor, fitted)
+    recording = _read(Path(path), kinds, height_m, leg_length_m, cycle=fitted.task == "muscle_activation")
     result = _judged(recording, fitted, sensor)
     if plot is not None:
         _draw(result, Path(plot))
@@ -216,25 +219,27 @@ def _loaded(estimator: GaitEstimator | str | Path | None) -> GaitEstimator:
     return GaitEstimator.load(bundled.estimators().get(str(estimator), Path(estimator)))
 
 
-def _fitted_for(sensor: str, fitted: GaitEstimator) -> tasks.Sensor:
-    kind = tasks.sensor_named(sensor)
-    if sensor not in fitted.sensors:
-        raise InputError(f"this estimator was not fitted for {sensor!r}; it reads {', '.join(fitted.sensors)}")
-    return kind
+def _fitted_for(sensor: str, fitted: GaitEstimator) -> list[tasks.Sensor]:
+    names = parts(sensor)
+    for name in names:
+        if name not in fitted.sensors:
+            raise InputError(f"this estimator was not fitted for {name!r}; it reads {', '.join(fitted.sensors)}")
+    return [tasks.sensor_named(name) for name in names]
 
 
-def _read(path: Path, kind: tasks.Sensor, height_m: float | None, leg_length_m: float | None, *, cycle: bool) -> Recording:
-    """One CSV; with ``cycle`` joint angles may be of one cycle without a clock."""
-    recording_kind = "imu" if kind.worn else kind.name
+def _read(path: Path, kinds: Sequence[tasks.Sensor], height_m: float | None, leg_length_m: float | None, *, cycle: bool) -> Recording:
+    """One CSV with one sensor or several worn ones; with ``cycle`` joint angles may be of one cycle without a clock."""
+    recording_kind = "imu" if kinds[0].worn else kinds[0].name
     signals, rate = plain.read_signals(path, recording_kind)
     if rate is None and not cycle:
         raise InputError(f"{path} has no column time_s; every signal needs its clock")
     if rate is not None and rate < 15.0:
         raise InputError(f"time_s of {path} steps by {1.0 / rate:g}; give seconds, at least 15 samples in each")
     if recording_kind == "imu":
-        signals = {name: values for name, values in signals.items() if name.startswith(f"{kind.name}_")}
-        if not signals:
-            raise InputError(f"{path} has no column like {_example(kind)}; name the columns as in the plain format")
+        signals = {name: values for name, values in signals.items() if name.startswith(tuple(f"{kind.name}_" for kind in kinds))}
+        for kind in kinds:
+            if not any(name.startswith(f"{kind.name}_") for name in signals):
+                raise InputError(f"{path} has no column like {_example(kind)}; name the columns as in the plain format")
     return Recording(
         dataset=path.parent.name,
         recording_id=path.stem,
@@ -268,13 +273,14 @@ def _judged(recording: Recording, fitted: GaitEstimator, sensor: str) -> dict[st
     except NoWalking as error:
         return _not_judged(fitted, sensor, error)
     doubts = _doubts(found, fitted.config, recording)
-    result: dict[str, Any] = {"sensor": sensor, "n_strides": found["n_strides"], "can_judge": not doubts}
+    result: dict[str, Any] = {"sensor": found["sensor"], "n_strides": found["n_strides"], "can_judge": not doubts}
     if fitted.task == "muscle_activation":
         result |= {name: {key: curve.tolist() for key, curve in found[name].items()} for name in CURVES}
     else:
         result |= {name: found[name] for name in TOLD} | {"events": found["events"]}
         result |= {"intervals": {name: list(found["intervals"][name]) for name in TOLD}}
         result |= {"strides": {name: found["strides"][name] for name in ("time_s", "steady", *TOLD)}}
+        result |= {"by_sensor": found["by_sensor"]} if "by_sensor" in found else {}
     return result | {"sentence": _sentence(result, doubts)}
 
 

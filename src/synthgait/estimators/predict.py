@@ -19,6 +19,7 @@ from synthgait.estimators.base import ensemble
 from synthgait.estimators.contacts import gait_events
 from synthgait.estimators.features import poses
 from synthgait.estimators.features.windows import WORKING_RATE_HZ, Body, Windows, bridged
+from synthgait.estimators.together import Z90, together
 from synthgait.gait import later
 from synthgait.sensors.emg import seen_by_electrodes
 from synthgait.textbook import usual_emg
@@ -26,8 +27,6 @@ from synthgait.textbook import usual_emg
 if TYPE_CHECKING:
     from synthgait.estimators.base import GaitEstimator
 
-#: Half-width of a 90 % interval of the normal distribution, in standard deviations.
-Z90 = 1.6449
 #: Sensors in the order of how much they know of the walk, for recordings that have several.
 PREFERENCE = ("foot", "keypoints_3d", "joint_angles", "keypoints_2d", "shank", "thigh", "lower_back", "sternum", "head")
 #: How well the way of the hips in leg lengths is known: legs of one height differ by 3 % (standard deviation, Pheasant,
@@ -55,7 +54,8 @@ def predict(
     Args:
         recording: a ``recordings.Recording``; a mapping or table of channels named as in the plain
             format ((T,) each, optionally ``time_s``); or (T, 6) acc_x..gyr_z of one trunk IMU.
-        sensor: which of the estimator's sensors to read; None takes the most telling one present.
+        sensor: which of the estimator's sensors to read, or several worn ones as "foot+lower_back" (gait parameters, see
+            ``together``); None takes the most telling one present.
         sampling_rate_hz: needed unless the recording knows it or has ``time_s``.
         body: height and leg length where known; a Recording's own are used otherwise.
         stride_time_s: of a cycle without absolute time (muscle_activation only); it tells the delay and the speed of ``emg``.
@@ -73,6 +73,11 @@ def predict(
     Raises:
         InputError: no such sensor, channels missing, wrong units, no walking in the recording.
     """
+    if sensor is not None and "+" in sensor:
+        if estimator.task != "gait_parameters" or isinstance(recording, np.ndarray):
+            raise InputError(f"{sensor!r} are several sensors; they are read together for gait parameters, from channels by name")
+        how: dict[str, Any] = {"sampling_rate_hz": sampling_rate_hz, "body": body}
+        return together(sensor, lambda name: predict(estimator, recording, sensor=name, **how))
     signals, rate, known = _signals(recording, sampling_rate_hz)
     body = body if body is not None and body.known else known
     name = _choose(estimator, signals, sensor)

@@ -42,6 +42,8 @@ _IMU_SENSORS: dict[str, tuple[tuple[tuple[str, ...], ...], str]] = {
     "thighs": ((("thigh_l", "thigh_r"),), "thigh"),
     "thigh": ((("thigh_r",), ("thigh_l",)), "thigh"),
 }
+#: Label of all worn sensors that a recording has, where there are several.
+TOGETHER = "worn_together"
 
 
 class Estimator(Protocol):
@@ -68,12 +70,16 @@ def sensor_views(recording: Recording) -> Iterable[tuple[str, str, Recording]]:
         read = {place for choices, _ in _IMU_SENSORS.values() for places in choices for place in places}
         if not read & set(recording.placements):
             _warn_once(f"no method reads {recording.name}, whose sensors are at {', '.join(recording.placements)}")
+        present: dict[str, None] = {}
         for label, (choices, name) in _IMU_SENSORS.items():
             for placements in choices:
                 if all(p in recording.placements for p in placements):
                     channels = {f"{p}_{c}": recording.signals[f"{p}_{c}"] for p in placements for c in IMU_CHANNELS}
+                    present[name] = None
                     yield label, name, replace(recording, signals=channels)
                     break
+        if len(present) > 1:
+            yield TOGETHER, "+".join(present), recording
     elif recording.kind in ("keypoints_3d", "keypoints_2d"):
         label = recording.kind if recording.variant == "main" else f"{recording.kind}/{recording.variant}"
         yield label, recording.kind, recording.on_the_spot() if recording.way_is_truth else recording
@@ -106,8 +112,8 @@ def pairs(
         estimator = None
     curves = emg.pairs(every, muscles, method, floors=bool(floors))
     for label, name, view in tqdm(views, desc="validate", disable=not progress):
-        if estimator is not None and name in estimator.sensors and view.sampling_rate_hz is not None:
-            rows += compared(view, label, method, partial(estimator.predict, view, sensor=name))
+        if estimator is not None and (read := _read_of(name, estimator)) and view.sampling_rate_hz is not None:
+            rows += compared(view, label, method, partial(estimator.predict, view, sensor=read))
         for peer in peers:
             if peer.reads(view, label):
                 rows += compared(view, label, f"peer:{peer.name}", partial(asked, peer, view))
@@ -143,6 +149,13 @@ def _real_trained(views: Sequence[tuple[str, str, Recording]], estimator: Estima
         for view, outcome in real_trained.left_out(members, config):
             rows += compared(view, label, real_trained.METHOD, partial(outcome_of, outcome))
     return rows
+
+
+def _read_of(sensor: str, estimator: Estimator) -> str:
+    """What an estimator reads of one sensor, or of several: itself, or those that it was fitted for; empty for none or one of several."""
+    names = sensor.split("+")
+    read = [name for name in names if name in estimator.sensors]
+    return "+".join(read) if len(read) >= min(len(names), 2) else ""
 
 
 def outcome_of(outcome: Mapping[str, float] | InputError) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +19,10 @@ from synthgait import bundled, storage
 from synthgait.conventions import ELECTROMECHANICAL_DELAY_S, GRAVITY_MPS2
 from synthgait.errors import InputError
 from synthgait.estimators import GaitEstimator, fit, read_recipe, tasks
+from synthgait.estimators.base import ensemble
 from synthgait.estimators.features.windows import CYCLE_SAMPLES, Body, Windows
-from synthgait.estimators.fit import RECIPES
-from synthgait.estimators.predict import _with_way, contact_phase, muscle_curves, summarise
+from synthgait.estimators.fit import RECIPES, calibrate
+from synthgait.estimators.predict import Z90, _with_way, contact_phase, muscle_curves, summarise
 from synthgait.estimators.sense import lifted, random_body, sense
 from synthgait.sensors import IMU, Mounting
 from synthgait.sensors.emg import seen_by_electrodes
@@ -93,6 +95,25 @@ def test_new_people_are_estimated(estimator: GaitEstimator, recorded: Trials) ->
 def test_the_correction_is_worth_it(estimator: GaitEstimator) -> None:
     for sensor, errors in estimator.config["held_out_errors"].items():
         assert errors["walking_speed_mae_mps"] < errors["uncorrected_walking_speed_mae_mps"], sensor
+
+
+def test_intervals_widen_for_those_who_limp(estimator: GaitEstimator, people: Trials) -> None:
+    """Where those who limp do so three times as much as networks tell, their intervals hold the truth."""
+    members = deepcopy(estimator.networks["keypoints_3d"])
+    check = sense(people, "keypoints_3d", np.random.default_rng(8), task="gait_parameters", walks=80, strides=2)
+    column = tasks.VALUES.index("step_length_share_r")
+    for member in members:
+        member.value_sd[column] = 0.03  # these walkers' steps are even; let them be told as if they were not
+    values, *_ = ensemble(members, check.cycles, check.present, check.scalars)
+    departure = np.abs(values[:, column] - 0.5)
+    limp = departure >= np.quantile(departure, 0.8)
+    check.values[:, column] = 0.5 + np.where(limp, 3.0, 1.0) * (values[:, column] - 0.5)
+    calibrate(members, check, "gait_parameters")
+    _, after, *_ = ensemble(members, check.cycles, check.present, check.scalars)
+    held = np.abs(check.values - values)[:, column] <= Z90 * after[:, column]
+    assert held[limp].mean() > 0.7 and held.mean() > 0.85
+    uneven = members[0].uneven_calibration.numpy()
+    assert uneven[column] > 0 and uneven[tasks.VALUES.index("log_stride_ratio")] == 0
 
 
 def test_array_and_mapping_agree(estimator: GaitEstimator, recorded: Trials) -> None:

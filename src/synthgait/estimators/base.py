@@ -23,7 +23,7 @@ from synthgait.estimators.features.windows import CYCLE_SAMPLES, Body
 from synthgait.estimators.networks import StrideNetwork, one_thread
 
 #: Of the folder; a folder of another version is refused, because its features mean something else.
-ESTIMATOR_VERSION = "3"
+ESTIMATOR_VERSION = "4"
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "weights.safetensors"
 
 

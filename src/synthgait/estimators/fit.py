@@ -40,6 +40,8 @@ DEFAULTS: dict[str, Any] = {
     "seed": 0,
 }
 Progress = Callable[[str, int, int], None]
+#: Who of held-out people counts as limping: the fifth whose shares are told to be the least even.
+_WHO_LIMPS = 0.8
 #: How a stride is shared between the sides is the same for nearly everybody, to a hundredth; the few who limp differ by four
 #: times that, which a robust loss takes for noise: networks then told an eighth of the asymmetry that there was. Trunks hardly
 #: show it, and their narrow networks have other things to learn.
@@ -268,10 +270,15 @@ def _median(rows: np.ndarray) -> np.ndarray:
 
 
 def calibrate(members: list[StrideNetwork], check: Examples, task: str) -> dict[str, float]:
-    """Make 90 % intervals true on held-out synthetic people; returns the errors there.
+    """Make 90 % intervals true on held-out synthetic people, and of shares between the sides on those who limp too;
+    returns the errors there.
 
     For values the error of a walk is that of its median, because that is what a recording reports.
     """
+    for member in members:
+        member.value_calibration.fill_(1.0)
+        member.curve_calibration.fill_(1.0)
+        member.uneven_calibration.zero_()
     values, value_sd, curves, curve_sd = ensemble(members, check.cycles, check.present, check.scalars)
     walks = [np.flatnonzero(check.walk == walk) for walk in np.unique(check.walk)]
     if task == "muscle_activation":
@@ -298,8 +305,18 @@ def calibrate(members: list[StrideNetwork], check: Examples, task: str) -> dict[
         finite = ratio[np.isfinite(ratio[:, column]), column]
         if len(finite):
             factor[column] = np.clip(np.quantile(finite, 0.9) / Z90, 0.2, 5.0)
+    uneven = np.zeros_like(factor)
+    for column in _OF_FEW:
+        departure = np.array([abs(np.median(told[rows, column]) - 0.5) for rows in walks])
+        known = np.isfinite(error[:, column])
+        limp = known & (departure >= np.quantile(departure[known], _WHO_LIMPS)) if known.any() else known
+        # what is missing of each squared error, in squares of the departure
+        missing = (error[limp, column] / Z90) ** 2 - (factor[column] * spread[limp, column]) ** 2
+        if len(missing):
+            uneven[column] = np.sqrt(np.clip(np.quantile(missing / np.maximum(departure[limp], 1e-6) ** 2, 0.9), 0.0, 4.0))
     for member in members:
         member.value_calibration.copy_(torch.from_numpy(factor))
+        member.uneven_calibration.copy_(torch.from_numpy(uneven))
     speed, step, base = [], [], []
     for rows in walks:
         windows = check.windows[check.walk[rows[0]]]

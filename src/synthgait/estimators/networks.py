@@ -183,6 +183,7 @@ class StrideNetwork(nn.Module):
     curve_sd: torch.Tensor
     value_calibration: torch.Tensor
     curve_calibration: torch.Tensor
+    uneven_calibration: torch.Tensor
 
     def __init__(
         self, channels: int, scalars: int, values: int, curves: int, samples: int, *, backbone: str = "cnn", width: int = 32, depth: int = 3
@@ -197,6 +198,8 @@ class StrideNetwork(nn.Module):
         #: Factors on the standard deviations, set on held-out people after training.
         self.register_buffer("value_calibration", torch.ones(values))
         self.register_buffer("curve_calibration", torch.ones(curves, 1))
+        #: Standard deviations of shares between the sides that come on top, per departure from even ones, set there too.
+        self.register_buffer("uneven_calibration", torch.zeros(values))
         self.embed = nn.Conv1d(channels, width, 5, padding=2, padding_mode="circular")
         self.context = nn.Sequential(nn.Linear(scalars + channels, width), nn.GELU(), nn.Linear(width, width))
         kinds = {"cnn": Convolution, "lstm": Recurrent, "cnn_lstm": ConvolutionRecurrent, "state_space": StateSpace}
@@ -227,9 +230,11 @@ class StrideNetwork(nn.Module):
     def natural(self, cycles: torch.Tensor, present: torch.Tensor, scalars: torch.Tensor) -> Prediction:
         """Predictions in natural units with calibrated standard deviations (as logs)."""
         out = self(cycles, present, scalars)
+        values = out.values * self.value_sd + self.value_mean
+        value_sd = torch.exp(out.value_log_sd) * self.value_sd * self.value_calibration
         return Prediction(
-            out.values * self.value_sd + self.value_mean,
-            out.value_log_sd + torch.log(self.value_sd * self.value_calibration),
+            values,
+            torch.log(torch.hypot(value_sd, self.uneven_calibration * (values - 0.5))),
             out.curves * self.curve_sd + self.curve_mean,
             out.curve_log_sd + torch.log(self.curve_sd * self.curve_calibration),
         )

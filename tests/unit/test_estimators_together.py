@@ -95,6 +95,8 @@ def test_validation_reads_what_was_worn_together(worn: tuple[pd.DataFrame, dict[
     truth = {"walking_speed_mps": walker["walking_speed_mps"]}
     one = Recording("d", "r", "s", "imu", signals, sampling_rate_hz=100.0, height_m=walker["height_m"], truth=truth)
     assert {label: name for label, name, _ in run.sensor_views(one)}[run.TOGETHER] == "lower_back+shank"
+    judged = estimate(one, None, None)
+    assert judged["sensor"] == "shank" and judged["walking_speed_mps"] == estimate(one, None, "shank")["walking_speed_mps"]
     pairs = run.pairs([one], shipped.load(), floors=(), progress=False)
     estimates = pairs.set_index("sensor")["estimate"]
     assert set(estimates.index) == {"lower_back", "shanks", "shank", run.TOGETHER}

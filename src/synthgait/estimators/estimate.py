@@ -104,9 +104,9 @@ def _beside(out: Path) -> Path:
 
 
 def estimate(
-    path: str | Path,
+    walk: str | Path | Recording,
     estimator: GaitEstimator | str | Path | None,
-    sensor: str,
+    sensor: str | None,
     *,
     height_m: float | None = None,
     leg_length_m: float | None = None,
@@ -115,10 +115,11 @@ def estimate(
     """Estimate one walk.
 
     Args:
-        path: CSV with ``time_s`` and the sensor's channels, e.g. ``lower_back_acc_x`` (m/s^2 with gravity). Joint angles
-            over one cycle need no ``time_s`` where muscle activation is estimated.
+        walk: CSV with ``time_s`` and the sensor's channels, e.g. ``lower_back_acc_x`` (m/s^2 with gravity), or a
+            ``Recording``. Joint angles over one cycle need no ``time_s`` where muscle activation is estimated.
         estimator: the folder it was saved to, or the name of a bundled one; None takes the bundled one of gait parameters.
-        sensor: one of ``estimators.SENSORS`` that it was fitted for, or several worn ones that the CSV has: "foot+lower_back".
+        sensor: one of ``estimators.SENSORS`` that it was fitted for, or several worn ones that were recorded: "foot+lower_back".
+            None takes of a ``Recording`` the most telling one.
         height_m, leg_length_m: of the walker, where known; either makes lengths and speed more certain.
         plot: where to write a small PNG; None writes none.
 
@@ -136,8 +137,14 @@ def estimate(
             sensor that the estimator was not fitted for.
     """
     fitted = _loaded(estimator)
-    kinds = _fitted_for(sensor, fitted)
-    recording = _read(Path(path), kinds, height_m, leg_length_m, cycle=fitted.task == "muscle_activation")
+    if sensor is None and not isinstance(walk, Recording):
+        raise InputError(f"a CSV does not say what recorded it; name the sensor, one of {', '.join(fitted.sensors)}")
+    kinds = [] if sensor is None else _fitted_for(sensor, fitted)
+    if isinstance(walk, Recording):
+        recording = _sized(walk, height_m, leg_length_m)
+    else:
+        recording = _read(Path(walk), kinds, height_m, leg_length_m, cycle=fitted.task == "muscle_activation")
+    sensor = sensor or _sensor_of(recording, fitted)
     result = _judged(recording, fitted, sensor)
     if plot is not None:
         _draw(result, Path(plot))
@@ -172,8 +179,7 @@ def estimate_folder(
     results = []
     for recording in tqdm(recordings.load(folder), desc="estimate"):
         names = {name: getattr(recording, name) for name in ("dataset", "recording_id", "subject_id", "variant", "kind")}
-        if recording.height_m is None and recording.leg_length_m is None:
-            recording = replace(recording, height_m=height_m, leg_length_m=leg_length_m)
+        recording = _sized(recording, height_m, leg_length_m)
         try:
             chosen = sensor or _sensor_of(recording, fitted)
             results.append(names | _judged(recording, fitted, chosen))
@@ -251,6 +257,13 @@ def _read(path: Path, kinds: Sequence[tasks.Sensor], height_m: float | None, leg
         leg_length_m=leg_length_m,
         pixels=recording_kind == "keypoints_2d",
     )
+
+
+def _sized(recording: Recording, height_m: float | None, leg_length_m: float | None) -> Recording:
+    """The recording, with the given size where it tells none of its own."""
+    if recording.height_m is not None or recording.leg_length_m is not None:
+        return recording
+    return replace(recording, height_m=height_m, leg_length_m=leg_length_m)
 
 
 def _example(kind: tasks.Sensor) -> str:

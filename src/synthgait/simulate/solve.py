@@ -235,7 +235,8 @@ def _is_symmetric(model: MusculoskeletalModel) -> bool:
 
 def _is_even(task: WalkingTask) -> bool:
     """Whether habits and joint loads are the same on both sides."""
-    asked = {name: values for name, *values in (*task.habits, *task.joint_load)}
+    asked: dict[str, tuple[float, ...]] = {name: (factor, shift) for name, factor, shift in task.habits}
+    asked |= {name: (weight,) for name, weight in task.joint_load}
     return all(asked.get(mirror_name(name)) == values for name, values in asked.items())
 
 

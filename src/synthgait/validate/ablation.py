@@ -99,7 +99,7 @@ def ablate(
     starts: dict[str, dict[str, StrideNetwork]] = {}
     held = Trials.concatenate(list(_parts(generated, _TOGETHER))) if generated else None
     arms = _arms(settings, seed_dataset.certified(), held)
-    jobs: list[tuple[str, int, Callable[[str], list[StrideNetwork]]]] = [
+    jobs: list[tuple[str, int, Callable[..., list[StrideNetwork]]]] = [
         (name, len(strides), partial(fitted, strides, recipe=settings.resolved, ideal=ideal)) for name, strides, ideal in arms
     ]
     many = [n for n in sorted(settings.strides) if _TOGETHER < n <= _count(generated)]

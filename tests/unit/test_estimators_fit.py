@@ -103,15 +103,16 @@ def test_intervals_widen_for_those_who_limp(estimator: GaitEstimator, people: Tr
     check = sense(people, "keypoints_3d", np.random.default_rng(8), task="gait_parameters", walks=80, strides=2)
     column = tasks.VALUES.index("step_length_share_r")
     for member in members:
-        member.value_sd[column] = 0.03  # these walkers' steps are even; let them be told as if they were not
+        member.value_sd[column] = 0.5  # these walkers' steps are even; let them be told as if they were not
     values, *_ = ensemble(members, check.cycles, check.present, check.scalars)
     departure = np.abs(values[:, column] - 0.5)
-    limp = departure >= np.quantile(departure, 0.8)
+    limp = departure > 0.02
+    assert 0.1 < limp.mean() < 0.9
     check.values[:, column] = 0.5 + np.where(limp, 3.0, 1.0) * (values[:, column] - 0.5)
     calibrate(members, check, "gait_parameters")
     _, after, *_ = ensemble(members, check.cycles, check.present, check.scalars)
     held = np.abs(check.values - values)[:, column] <= Z90 * after[:, column]
-    assert held[limp].mean() > 0.7 and held.mean() > 0.85
+    assert held[limp].mean() > 0.85
     uneven = members[0].uneven_calibration.numpy()
     assert uneven[column] > 0 and uneven[tasks.VALUES.index("log_stride_ratio")] == 0
 

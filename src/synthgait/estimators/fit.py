@@ -40,8 +40,10 @@ DEFAULTS: dict[str, Any] = {
     "seed": 0,
 }
 Progress = Callable[[str, int, int], None]
-#: Who of held-out people counts as limping: the fifth whose shares are told to be the least even.
-_WHO_LIMPS = 0.8
+#: Departure of a told share from one half from which on a held-out walker counts as limping: steps that differ by 8 % or more.
+_LIMP = 0.02
+#: Walks that held-out people take, per walk of as large a share of those that taught: few of them limp.
+_HELD_OUT_WALKS = 3
 #: How a stride is shared between the sides is the same for nearly everybody, to a hundredth; the few who limp differ by four
 #: times that, which a robust loss takes for noise: networks then told an eighth of the asymmetry that there was. Trunks hardly
 #: show it, and their narrow networks have other things to learn.
@@ -147,7 +149,8 @@ def fit(
         for i, (state, own) in enumerate(zip(network_seed.generate_state(count), train_seed.spawn(count), strict=True)):
             training = sense(taught, name, np.random.default_rng(own), walks=walks, **common)
             networks[name].append(train(training, resolved, int(state), progress, f"{name} {i + 1}/{count}"))
-        check = sense(kept_out, name, np.random.default_rng(held_seed), walks=max(int(share * walks), 16), **common)
+        held_walks = max(int(_HELD_OUT_WALKS * share * walks), 16)
+        check = sense(kept_out, name, np.random.default_rng(held_seed), walks=held_walks, **common)
         errors[name] = calibrate(networks[name], check, resolved["task"])
     fitted_on = {
         name: [float(trials.table[name].min()), float(trials.table[name].max())] for name in ("walking_speed_mps", "stride_time_s")
@@ -308,12 +311,11 @@ def calibrate(members: list[StrideNetwork], check: Examples, task: str) -> dict[
     uneven = np.zeros_like(factor)
     for column in _OF_FEW:
         departure = np.array([abs(np.median(told[rows, column]) - 0.5) for rows in walks])
-        known = np.isfinite(error[:, column])
-        limp = known & (departure >= np.quantile(departure[known], _WHO_LIMPS)) if known.any() else known
+        limp = np.isfinite(error[:, column]) & (departure > _LIMP)
         # what is missing of each squared error, in squares of the departure
         missing = (error[limp, column] / Z90) ** 2 - (factor[column] * spread[limp, column]) ** 2
         if len(missing):
-            uneven[column] = np.sqrt(np.clip(np.quantile(missing / np.maximum(departure[limp], 1e-6) ** 2, 0.9), 0.0, 4.0))
+            uneven[column] = np.sqrt(np.clip(np.quantile(missing / departure[limp] ** 2, 0.9), 0.0, 4.0))
     for member in members:
         member.value_calibration.copy_(torch.from_numpy(factor))
         member.uneven_calibration.copy_(torch.from_numpy(uneven))

@@ -47,7 +47,8 @@ def test_a_sensor_that_cannot_be_read_has_no_say() -> None:
             raise InputError(f"no {name}")
         return told(1.1, 0.05)
 
-    assert together("foot+shank", of_one)["sensor"] == "shank"
+    found = together("foot+shank", of_one)
+    assert found["sensor"] == "shank" and found["left_out"] == {"foot": "no foot"}
     with pytest.raises(InputError, match="no foot"):
         together("foot+lower_back", of_one)
 
@@ -82,6 +83,10 @@ def test_a_walk_with_several_sensors_is_estimated_from_all(worn: tuple[pd.DataFr
     for name in TOLD:
         alone = [one[name] for one in found["by_sensor"].values()]
         assert min(alone) <= found[name] <= max(alone)
+    lying = {name: 9.81 if name.endswith("acc_y") else 0.0 for name in table if name.startswith("shank")}
+    table.assign(**lying).to_csv(path, index=False)
+    without = estimate(path, None, "shank+lower_back", height_m=walker["height_m"])
+    assert without["sensor"] == "lower_back" and "Of the shank nothing is used" in without["sentence"]
     with pytest.raises(InputError, match="no column like foot_r_acc_x"):
         estimate(path, None, "shank+foot", height_m=walker["height_m"])
     with pytest.raises(InputError, match="not fitted for 'shank'"):

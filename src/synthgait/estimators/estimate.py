@@ -127,7 +127,7 @@ def estimate(
         Dictionary of ``can_judge``, ``sentence``, ``sensor``, ``n_strides`` and, by an estimator of gait parameters, the
         names of ``TOLD`` (None where it cannot judge), ``intervals`` name -> [low, high] (90 %), ``strides`` (``time_s``,
         ``steady`` and the same names per stride), ``events`` (landings and lift-offs, see ``contacts.gait_events``) and of
-        several sensors ``by_sensor``, what each of them says alone;
+        several sensors ``by_sensor``, what each of them says alone, and ``left_out``, which are not used and why;
         by one of muscle activation, ``CURVES``: ``activation`` and ``activation_sd`` (0 to 1) of every muscle and ``emg``
         of every group that electrodes see, name -> 100 samples from the initial contact of the own side, and
         ``vertical_force`` side -> the same in body weights (empty where it cannot judge).
@@ -293,8 +293,9 @@ def _judged(recording: Recording, fitted: GaitEstimator, sensor: str) -> dict[st
         result |= {name: found[name] for name in TOLD} | {"events": found["events"]}
         result |= {"intervals": {name: list(found["intervals"][name]) for name in TOLD}}
         result |= {"strides": {name: found["strides"][name] for name in ("time_s", "steady", *TOLD)}}
-        result |= {"by_sensor": found["by_sensor"]} if "by_sensor" in found else {}
-    return result | {"sentence": _sentence(result, doubts)}
+        result |= {name: found[name] for name in ("by_sensor", "left_out") if name in found}
+    left_out = "".join(f" Of the {name} nothing is used: {why}." for name, why in found.get("left_out", {}).items())
+    return result | {"sentence": _sentence(result, doubts) + left_out}
 
 
 def _not_judged(fitted: GaitEstimator, sensor: str | None, why: InputError) -> dict[str, Any]:

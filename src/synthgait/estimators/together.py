@@ -46,20 +46,21 @@ def together(sensor: str, of_one: Callable[[str], dict[str, Any]]) -> dict[str, 
         sensor: names joined by "+". of_one: ``predict`` of one of them, of gait parameters.
 
     Returns:
-        As of one sensor, with ``sensor`` the names of those that had a say, and ``by_sensor``: name -> estimates.
+        As of one sensor, with ``sensor`` the names of those that had a say, ``by_sensor``: name -> estimates, and
+        ``left_out``: name -> why.
 
     Raises:
         InputError: none of the sensors can be read; the reason of the first.
     """
     found: dict[str, dict[str, Any]] = {}
-    reasons: list[InputError] = []
+    reasons: dict[str, InputError] = {}
     for name in parts(sensor):
         try:
             found[name] = of_one(name)
         except InputError as error:
-            reasons.append(error)
+            reasons[name] = error
     if not found:
-        raise reasons[0]
+        raise next(iter(reasons.values()))
     surest = min(found.values(), key=lambda one: _half_width(one, "walking_speed_mps") / one["walking_speed_mps"])
     result = dict(surest) | {"sensor": "+".join(found), "intervals": {}}
     for name in surest["intervals"]:
@@ -73,6 +74,7 @@ def together(sensor: str, of_one: Callable[[str], dict[str, Any]]) -> dict[str, 
         result[name] = mean
         result["intervals"][name] = (mean - half, mean + half)
     result["by_sensor"] = {name: {key: one[key] for key in surest["intervals"]} for name, one in found.items()}
+    result["left_out"] = {name: str(error) for name, error in reasons.items()}
     return result
 
 

@@ -42,6 +42,7 @@ _IMU_SENSORS: dict[str, tuple[tuple[tuple[str, ...], ...], str]] = {
     "thighs": ((("thigh_l", "thigh_r"),), "thigh"),
     "thigh": ((("thigh_r",), ("thigh_l",)), "thigh"),
 }
+_FLOOR = "floor:"
 #: Label of all worn sensors that a recording has, where there are several.
 TOGETHER = "worn_together"
 
@@ -128,11 +129,15 @@ def pairs(
             for kind in floors:
                 floor = kind().fit(others)
                 for view in (v for v in members if v.subject_id == person and floor.reads(v, label)):
-                    rows += compared(view, label, f"floor:{floor.name}", partial(floor.predict, view), quiet=True)
+                    rows += compared(view, label, f"{_FLOOR}{floor.name}", partial(floor.predict, view))
     columns = ("dataset", "sensor", "group", "quantity", "method", "recording_id", "subject_id", "truth", "estimate", "reason")
     table = pd.DataFrame(rows + curves, columns=[*columns, *emg.CURVE_COLUMNS])
     # a table without rows has columns of objects, which would make objects of another's numbers
-    return table.astype(dict.fromkeys(("truth", "estimate", *emg.CURVE_COLUMNS), float))
+    table = table.astype(dict.fromkeys(("truth", "estimate", *emg.CURVE_COLUMNS), float))
+    # a floor that can read no recording of a kind, as the mean of nobody else, is none; of others those it cannot read count
+    answered = table["estimate"].notna() | table["curve_r"].notna()
+    ever = answered.groupby([table[name] for name in ("dataset", "sensor", "quantity", "method")]).transform("any")
+    return table[ever | ~table["method"].astype(str).str.startswith(_FLOOR)].reset_index(drop=True)
 
 
 def _real_trained(views: Sequence[tuple[str, str, Recording]], estimator: Estimator, progress: bool) -> list[dict[str, Any]]:
@@ -164,7 +169,7 @@ def outcome_of(outcome: Mapping[str, float] | InputError) -> dict[str, Any]:
     return dict(outcome)
 
 
-def compared(view: Recording, label: str, method: str, predict: Callable[[], dict[str, Any]], quiet: bool = False) -> list[dict[str, Any]]:
+def compared(view: Recording, label: str, method: str, predict: Callable[[], dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows of one method on one recording; a recording it cannot read is a row too, with the reason."""
     reason = ""
     try:
@@ -174,7 +179,7 @@ def compared(view: Recording, label: str, method: str, predict: Callable[[], dic
     rows = []
     for quantity in QUANTITIES:
         value = estimates.get(quantity)
-        known = quantity in view.truth and not (value is None and (quiet or not reason))
+        known = quantity in view.truth and not (value is None and not reason)
         if known:
             estimate = float(value) if value is not None else float("nan")
             rows.append(

@@ -211,6 +211,16 @@ def test_fitted_floors_never_see_the_person():
     assert line["estimate"].to_numpy() == pytest.approx(line["truth"].to_numpy(), abs=1e-9)
 
 
+def test_what_a_floor_cannot_read_counts_and_a_floor_that_reads_nothing_is_none():
+    still = {f"lower_back_{c}": np.full(1000, GRAVITY_MPS2 if c == "acc_y" else 0.0) for c in IMU_CHANNELS}
+    truth = {"walking_speed_mps": 1.1, "stride_time_s": 1.1}
+    resting = make(still, subject_id="still", recording_id="still", truth=truth)
+    table = verb.pairs([*people([0.8, 1.0]), resting], progress=False)
+    pendulum = table[(table["method"] == "floor:inverted_pendulum") & (table["quantity"] == "walking_speed_mps")]
+    assert pendulum.set_index("subject_id")["estimate"].isna().to_dict() == {"p0": False, "p1": False, "still": True}
+    assert not any(verb.pairs([resting], progress=False)["method"] == "floor:inverted_pendulum")
+
+
 def test_a_person_counts_once_in_the_mean():
     floor = floors.Mean().fit(
         [*people([1.0]), *[make(lower_back(0.5, 0.04, 5.0), subject_id="b", truth={"walking_speed_mps": 2.0}) for _ in range(9)]]

@@ -143,7 +143,9 @@ def ablation(rows: Sequence[Mapping[str, Any]], quantity: str = "walking_speed_m
             whole = [row for row in found if row["group"] == "all"] or found
             nobody = [row for row in whole if row["method"] == "zero_shot"]
             _errors(left, nobody, "n_strides")
-            most = max((row["n_strides"] for row in nobody), default=0)
+            # where fine-tuning began, or the best fed where nobody was trained on
+            began = {row["n_strides"] for row in whole if row["arm"] == "pretrained"} or {row["n_strides"] for row in nobody}
+            most = max(began, default=0)
             start = [{**row, "arm": "pretrained"} for row in nobody if row["arm"] in ("generated", "seed") and row["n_strides"] == most]
             _errors(right, start[:1] + [row for row in whole if row["method"] == "real_trained"], "n_real_people")
             left.set(title=f"{dataset.replace('_', ' ')}, {sensor.replace('_', ' ')}", xscale="log", xlabel="synthetic strides")

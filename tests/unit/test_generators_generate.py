@@ -168,8 +168,10 @@ def test_one_file(model: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An installation's package folder, as yet without anything bundled."""
+    """An installation's package folder with its declarations, as yet without anything else that is bundled."""
     original = bundled.resources.files
+    (tmp_path / "site" / "declarations").mkdir(parents=True)
+    (tmp_path / "site" / "declarations" / "simulations").symlink_to(bundled.folder("simulations"))
     monkeypatch.setattr(bundled.resources, "files", lambda name: tmp_path / "site" if name == "synthgait" else original(name))
     return tmp_path / "site"
 

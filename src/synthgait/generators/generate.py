@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from synthgait import __version__, bundled, storage
@@ -215,7 +216,7 @@ def _write_all(generator: StrideGenerator, model: str, request: _Request, folder
     parts = [(shard, first) for shard in shards for first in range(0, _size(request, shard), BLOCK)]
     workers = min(workers, len(parts))
     if workers <= 1:
-        with one_thread():
+        with one_thread(), threadpool_limits(1):  # of torch, and of NumPy's linear algebra
             for shard in shards:
                 yield from _write(request, folder, shard, _strides(generator, request, shard))
         return

@@ -24,10 +24,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file, save_file
+from threadpoolctl import threadpool_limits
 
 from synthgait import bundled
 from synthgait.conventions import TRIAL_COLUMNS
 from synthgait.errors import InputError
+from synthgait.estimators.networks import one_thread
 from synthgait.gait import gait_events
 from synthgait.generators.bodies import People
 from synthgait.generators.conditions import COLUMNS, ConditionSpace, Value, condition_table, requested_columns, with_stride_length
@@ -299,6 +301,9 @@ class StrideGenerator(ABC):
 
     # -- one block -------------------------------------------------------------------------------------
 
+    # of torch and of NumPy's linear algebra: sums of more threads end in other last bits
+    @one_thread()
+    @threadpool_limits.wrap(limits=1)
     def _block(self, block: int, seed: int, attempts: int, limits: Limits, guidance_scale: float, asked: _Asked) -> Trials:
         numbers = np.arange(block * BLOCK, (block + 1) * BLOCK)
         strides, rows, tables, checks = None, [], [], []

@@ -4,8 +4,8 @@ In: a generator's folder, a request, a seed. Out: one HDF5 file (``out.h5``) or 
 
 Strides depend on the model, the request, the seed and their number only (``base``), and a shard is
 written whole or not at all (``storage``). So a run that was stopped goes on with the shards that are
-missing, on however many workers, and ends with the bytes of an undisturbed run: everything is computed on one thread per
-process, because sums of more threads end in other last bits.
+missing, on however many workers, and ends with the bytes of an undisturbed run: every block is computed on one thread
+(``base``), because sums of more threads end in other last bits.
 
 Workers write a shard each as long as there is one for everybody. Of those that are left they compute the blocks, and this
 process writes them.
@@ -31,12 +31,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from synthgait import __version__, bundled, storage
 from synthgait.errors import InputError
-from synthgait.estimators.networks import one_thread
 from synthgait.generators.base import ATTEMPTS, BLOCK, GENERATOR_FORMAT, StrideGenerator, check_seed
 from synthgait.generators.conditions import Value
 from synthgait.generators.plausibility import reason
@@ -216,9 +214,8 @@ def _write_all(generator: StrideGenerator, model: str, request: _Request, folder
     parts = [(shard, first) for shard in shards for first in range(0, _size(request, shard), BLOCK)]
     workers = min(workers, len(parts))
     if workers <= 1:
-        with one_thread(), threadpool_limits(1):  # of torch, and of NumPy's linear algebra
-            for shard in shards:
-                yield from _write(request, folder, shard, _strides(generator, request, shard))
+        for shard in shards:
+            yield from _write(request, folder, shard, _strides(generator, request, shard))
         return
     apart = len(shards) - len(shards) % workers
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (model, request, str(folder)))

@@ -212,11 +212,12 @@ def _claim(study: Study, out: Path) -> None:
 
 
 def _settled(plan: list[PlannedTrial], out: Path) -> dict[str, bool]:
-    """The trials that are over: id -> whether it is a gait. A unit that does not check is done again."""
+    """The trials that are over: id -> whether it is a gait. A unit that does not check is done again, and all that follow from it."""
     settled = {}
     for trial in plan:
         unit = _unit(out, trial.trial_id)
-        if not unit.exists():
+        # one whose parent has to be done again may start from another solution, and is done again too
+        if not unit.exists() or (trial.parent is not None and trial.parent not in settled):
             continue
         try:
             storage.check(unit)

@@ -85,8 +85,6 @@ def told(
     if path.is_dir():
         results = estimate_folder(path, estimator, sensor, **body)
         return results, folder_text(results)
-    if sensor is None:
-        raise InputError(f"a CSV does not say what recorded it; give --sensor, one of {', '.join(tasks.SENSORS)}, or several as foot+shank")
     result = estimate(path, estimator, sensor, **body, plot=plot)
     return result, as_text(result)
 
@@ -136,16 +134,15 @@ def estimate(
         InputError: no such file, a missing column, a wrong unit, a clock that runs back or has gaps, a
             sensor that the estimator was not fitted for.
     """
-    fitted = _loaded(estimator)
     if sensor is None and not isinstance(walk, Recording):
-        raise InputError(f"a CSV does not say what recorded it; name the sensor, one of {', '.join(fitted.sensors)}")
+        raise InputError(f"a CSV does not say what recorded it; give --sensor, one of {', '.join(tasks.SENSORS)}, or several as foot+shank")
+    fitted = _loaded(estimator)
     kinds = [] if sensor is None else _fitted_for(sensor, fitted)
     if isinstance(walk, Recording):
         recording = _sized(walk, height_m, leg_length_m)
     else:
         recording = _read(Path(walk), kinds, height_m, leg_length_m, cycle=fitted.task == "muscle_activation")
-    sensor = sensor or _sensor_of(recording, fitted)
-    result = _judged(recording, fitted, sensor)
+    result = _judged(recording, fitted, sensor or _sensor_of(recording, fitted))
     if plot is not None:
         _draw(result, Path(plot))
     return result

@@ -30,7 +30,6 @@ from threading import Thread
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from synthgait import __version__, bundled, storage
@@ -274,7 +273,6 @@ def _start_worker(model: str, request: _Request, folder: str) -> None:
     global _worker
     # workers of a pool whose parent was killed would wait for work for ever
     Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
-    torch.set_num_threads(1)
     _worker = StrideGenerator.load(model), request, Path(folder)
 
 

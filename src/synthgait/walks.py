@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,8 @@ from synthgait.gait import contact_phases, coordinates_of, lean_rad, skeleton_of
 from synthgait.kinematics import Skeleton, point_motion, progression_per_period, spectral_derivative
 from synthgait.trials import Trials
 
+#: ("initial" or "final", side) -> times in s of these contacts in a walk.
+_Contacts = dict[tuple[str, str], np.ndarray]
 _FINE = 1000  # phases of the tables that a walk is read from
 #: Signals that a walk takes from its stride as they are.
 _CARRIED = ("ground_reaction", "centre_of_pressure", "free_moment", "muscle_activation")
@@ -46,6 +49,9 @@ _SWAY = {
     "lumbar_bending": 0.010,
     "lumbar_rotation": 0.012,
 }
+
+#: ("initial" or "final", side) -> times in s of these contacts in a walk.
+_Contacts = dict[tuple[str, str], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -224,7 +230,7 @@ def walk(
     )
     carried = {g: strides.signals[g] for g in _CARRIED if g in strides.signals}
     signals: dict[str, np.ndarray] = {g: np.empty((len(strides), count, a.shape[2]), np.float32) for g, a in carried.items()}
-    events = []
+    contacts = []
     for n, child in enumerate(rng.spawn(len(strides))):
         row = strides.table.iloc[n]
         chosen = _chosen(variability, n, row)
@@ -234,7 +240,7 @@ def walk(
         _move(motion, n, tables, clock, gain[n, _TX], chosen, child)
         for group, array in carried.items():
             signals[group][n] = _carry(array[n], strides.channels[group], clock.phase, q[n], motion.coordinates[n, :, _TX], gain[n, _TX])
-        events.append(_events(n, clock, phases, sampling_rate_hz))
+        contacts.append(_contacts(clock, {key: phase[n] for key, phase in phases.items()}, sampling_rate_hz))
     signals["pelvis"] = motion.coordinates[..., :6].astype(np.float32)
     signals["joint_angles"] = motion.coordinates[..., 6:].astype(np.float32)
     signals["joint_velocities"] = motion.speeds[..., 6:].astype(np.float32)
@@ -244,14 +250,14 @@ def walk(
         table.reset_index(drop=True),
         signals,
         {g: strides.channels.get(g, ()) for g in signals if g in carried} | {"pelvis": PELVIS_COORDINATES, "joint_angles": JOINT_ANGLES},
-        pd.concat(events, ignore_index=True) if events else strides.events.iloc[:0].copy(),
+        _events(contacts) if contacts else strides.events.iloc[:0].copy(),
         "walks",
         float(sampling_rate_hz),
         dict(strides.attributes),
         dict(strides.provenance),
         motion=motion,
     )
-    _write_truth(walks)
+    _write_truth(walks, contacts)
     return walks
 
 
@@ -356,32 +362,30 @@ def _carry(samples: np.ndarray, names: Sequence[str], phase: np.ndarray, q: np.n
     return out.astype(np.float32)
 
 
-def _events(n: int, clock: _Clock, phases: dict[str, np.ndarray], rate_hz: float) -> pd.DataFrame:
+def _contacts(clock: _Clock, phases: dict[str, float], rate_hz: float) -> _Contacts:
+    """When each foot lands and leaves in one walk, from the phases of these events in its stride."""
     time = np.arange(len(clock.phase)) / rate_hz
-    rows = []
-    for side in SIDES:
-        for event in ("initial", "final"):
-            at = phases[f"{event}_{side}"][n]
-            if np.isfinite(at):
-                wanted = np.arange(np.ceil(clock.phase[0] - at), np.floor(clock.phase[-1] - at) + 1) + at
-                when = np.interp(wanted, clock.phase, time)
-                rows.append(pd.DataFrame({"trial_index": n, "event": f"{event}_contact", "side": side, "time_s": when}))
-    frame = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=["trial_index", "event", "side", "time_s"])
-    return frame.sort_values("time_s").reset_index(drop=True)
+    found = {}
+    for side, event in product(SIDES, ("initial", "final")):
+        at = phases[f"{event}_{side}"]
+        known = np.isfinite(at)
+        wanted = np.arange(np.ceil(clock.phase[0] - at), np.floor(clock.phase[-1] - at) + 1) + at if known else np.empty(0)
+        found[event, side] = np.interp(wanted, clock.phase, time)
+    return found
 
 
-def _write_truth(walks: Walks) -> None:
+def _events(contacts: Sequence[_Contacts]) -> pd.DataFrame:
+    """The events of all walks, each walk's in the order of time."""
+    flat = [(n, f"{event}_contact", side, when) for n, found in enumerate(contacts) for (event, side), times in found.items() for when in times]
+    frame = pd.DataFrame(flat, columns=["trial_index", "event", "side", "time_s"])
+    return frame.sort_values(["trial_index", "time_s"], ignore_index=True)
+
+
+def _write_truth(walks: Walks, contacts: Sequence[_Contacts]) -> None:
     """Realised columns of the table, over whole strides: heels at the contacts, exactly."""
     assert walks.motion is not None
-    contacts: dict[tuple[str, str], list[np.ndarray]] = {}
-    by_trial = {int(str(n)): frame for n, frame in walks.events.groupby("trial_index", sort=True)}
-    for n in range(len(walks)):
-        event, side, time = (by_trial[n][c].to_numpy() for c in ("event", "side", "time_s"))
-        for e in ("initial", "final"):
-            for s in SIDES:
-                contacts.setdefault((e, s), []).append(time[(event == f"{e}_contact") & (side == s)].astype(float))
-    heels = {s: _heels(walks.motion, contacts["initial", s], s) for s in SIDES}
-    rows = [_truth_of({s: heels[s][n] for s in SIDES}, {key: times[n] for key, times in contacts.items()}) for n in range(len(walks))]
+    heels = {s: _heels(walks.motion, [found["initial", s] for found in contacts], s) for s in SIDES}
+    rows = [_truth_of({s: heels[s][n] for s in SIDES}, found) for n, found in enumerate(contacts)]
     for name in rows[0] if rows else ():
         walks.table[name] = [row[name] for row in rows]
 

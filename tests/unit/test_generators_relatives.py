@@ -18,22 +18,29 @@ def rngs(n: int) -> list[np.random.Generator]:
     return [np.random.default_rng([1, i]) for i in range(n)]
 
 
-def test_a_relative_is_one_of_the_nearest_and_of_the_same_category() -> None:
+def test_a_relative_is_near_and_of_the_same_category_the_nearer_the_likelier() -> None:
     speed = np.linspace(-2, 2, 40)
     kind = np.tile([0.0, 1.0], 20)
     codes = np.stack([speed, kind, 1 - kind], 1)
     relatives = Relatives.of(codes, np.arange(40.0)[:, None], np.ones(1))
-    drawn = relatives.draw(np.repeat([[0.0, 1.0, 0.0]], 200, 0), 5, rngs(200))[:, 0].astype(int)
-    assert set(drawn) == {15, 17, 19, 21, 23}  # the five of that kind whose speed is nearest to 0
-    assert np.array_equal(drawn, relatives.draw(np.repeat([[0.0, 1.0, 0.0]], 200, 0), 5, rngs(200))[:, 0])
-    assert set(Relatives.of(codes[:3], np.ones((3, 2)), np.ones(1)).draw(codes[:2], 10, rngs(2)).ravel()) == {1.0}  # fewer than asked for
+    asked = np.repeat([[0.0, 1.0, 0.0]], 4000, 0)
+    drawn = relatives.draw(asked, 0.2, rngs(4000))[:, 0].astype(int)
+    assert set(drawn % 2) == {1}  # of that kind
+    share = np.bincount(drawn, minlength=40) / 4000
+    expected = np.where(kind == 1, np.exp(-(speed**2) / (2 * 0.2**2)), 0.0)
+    assert np.abs(share - expected / expected.sum()).max() < 0.03
+    assert np.array_equal(drawn, relatives.draw(asked, 0.2, rngs(4000))[:, 0])
+    assert set(relatives.draw(asked, 1e-3, rngs(4000))[:, 0]) == {19.0}
+    # few strides, and a reach beyond all of them
+    assert set(Relatives.of(codes[:3], np.ones((3, 2)), np.ones(1)).draw(codes[:2], 100.0, rngs(2)).ravel()) == {1.0}
 
 
 def test_what_strides_move_with_tells_who_is_near() -> None:
     codes = np.array([[0.0, 3.0], [1.0, 0.0]])
     asked = np.zeros((50, 2))
-    assert set(Relatives.of(codes, np.arange(2.0)[:, None], np.array([1.0, 1.0])).draw(asked, 1, rngs(50)).ravel()) == {1.0}
-    assert set(Relatives.of(codes, np.arange(2.0)[:, None], np.array([4.0, 1.0])).draw(asked, 1, rngs(50)).ravel()) == {0.0}
+    for slopes, nearest in (([1.0, 1.0], 1.0), ([4.0, 1.0], 0.0)):
+        relatives = Relatives.of(codes, np.arange(2.0)[:, None], np.array(slopes))
+        assert set(relatives.draw(asked, 0.1, rngs(50)).ravel()) == {nearest}
 
 
 def test_relatives_read_back_are_the_same() -> None:
@@ -55,8 +62,8 @@ def test_sampling_starts_where_it_is_told() -> None:
 def test_a_start_that_cannot_be_is_refused(settings: dict) -> None:
     with pytest.raises(InputError, match="noise_angle_rad"):
         DiffusionGenerator(**settings)
-    with pytest.raises(InputError, match="among"):
-        DiffusionGenerator(among=0)
+    with pytest.raises(InputError, match="reach"):
+        DiffusionGenerator(reach=0)
 
 
 def test_the_gaussian_learns_that_some_conditions_scatter_more() -> None:

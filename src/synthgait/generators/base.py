@@ -41,7 +41,7 @@ from synthgait.generators.representation import StrideRepresentation, Walker
 from synthgait.trials import Trials
 
 #: Version of the folder that ``save`` writes.
-GENERATOR_FORMAT = "3"
+GENERATOR_FORMAT = "4"
 #: Strides that are always computed together.
 BLOCK = 1024
 #: How often a stride that breaks a limit is drawn before it is kept as implausible; eight of nine pass at once.

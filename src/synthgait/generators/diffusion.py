@@ -57,7 +57,7 @@ class DiffusionGenerator(StrideGenerator):
         sampling_steps: evaluations of the denoiser per stride.
         noise_angle_rad: how far a draw starts from a relative: cos of it is the relative's share and sin the noise's;
             1.57 is noise alone. Only the sampler "angle" starts anywhere else.
-        among: the relative is one of so many simulated strides whose conditions are nearest.
+        reach: how far a relative's conditions may lie, see ``Relatives.draw``.
     """
 
     method: ClassVar[str] = "diffusion"
@@ -69,7 +69,7 @@ class DiffusionGenerator(StrideGenerator):
         sampler: str = "angle",
         sampling_steps: int = 6,
         noise_angle_rad: float = PURE_NOISE_RAD,
-        among: int = 10,
+        reach: float = 1.0,
     ) -> None:
         super().__init__()
         if sampler not in SAMPLERS:
@@ -79,10 +79,10 @@ class DiffusionGenerator(StrideGenerator):
                 f"noise_angle_rad is {noise_angle_rad} with sampler {sampler!r}; "
                 f"write {PURE_NOISE_RAD} (noise alone), or less than that and over 0 with angle"
             )
-        if among < 1:
-            raise InputError(f"among is {among}; write at least 1")
+        if not 0 < reach < np.inf:
+            raise InputError(f"reach is {reach}; write a number above 0")
         self.width, self.depth, self.sampler, self.sampling_steps = width, depth, sampler, sampling_steps
-        self.noise_angle_rad, self.among = noise_angle_rad, among
+        self.noise_angle_rad, self.reach = noise_angle_rad, reach
         self.denoiser: StrideDenoiser | None = None
         self._sampling: Any = None
         self._relatives: Relatives | None = None
@@ -90,7 +90,7 @@ class DiffusionGenerator(StrideGenerator):
 
     @property
     def settings(self) -> dict[str, Any]:
-        names = ("width", "depth", "sampler", "sampling_steps", "noise_angle_rad", "among")
+        names = ("width", "depth", "sampler", "sampling_steps", "noise_angle_rad", "reach")
         return {name: getattr(self, name) for name in names}
 
     def to(self, device: str | torch.device) -> DiffusionGenerator:
@@ -119,7 +119,7 @@ class DiffusionGenerator(StrideGenerator):
         self._sampling = self._sampling or self.scheduler()
         if self._relatives is not None and isinstance(self._sampling, AngleScheduler):
             signal = self._sampling.start_at(self.noise_angle_rad)
-            start = signal * self._relatives.draw(codes, self.among, rngs) + np.float32((1 - signal**2) ** 0.5) * start
+            start = signal * self._relatives.draw(codes, self.reach, rngs) + np.float32((1 - signal**2) ** 0.5) * start
         noisy = torch.from_numpy(start).to(self.device)
         conditions = torch.from_numpy(codes).to(self.device)
         known = torch.ones((len(codes), len(self.space.fields)), device=self.device)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -80,12 +81,18 @@ def merge(parts: list[Trials]) -> Trials:
     return Trials(first.table, signals, channels, first.events, first.kind, first.sampling_rate_hz, first.attributes, first.provenance)
 
 
+@cache
+def _classes(path: Path) -> dict[str, Any]:
+    """A file of declarations, read once: trainings ask for it with every few walks."""
+    return read_yaml(path)
+
+
 def declared(kind: type[_Specification], file: str, name: str) -> _Specification:
     """A specification by its name in ``simulations/sensors/<file>.yaml``.
 
     Raises InputError for a name or key that is not there, or a value that cannot be.
     """
-    known = read_yaml(folder("simulations") / "sensors" / f"{file}.yaml")
+    known = _classes(folder("simulations") / "sensors" / f"{file}.yaml")
     if name not in known:
         raise InputError(f"no {file} is called {name!r}; simulations/sensors/{file}.yaml has {', '.join(known)}")
     return specification(kind, known[name] | {"name": name}, f"{file} {name!r}")

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.signal import bilinear, butter, lfilter, lfilter_zi
+from scipy.signal import butter, lfilter, lfilter_zi
 
 from synthgait.conventions import GRAVITY_MPS2, IMU_CHANNELS
 from synthgait.errors import InputError
@@ -262,8 +262,11 @@ def _wobble(force: np.ndarray, rate_hz: np.ndarray, frequency_hz: np.ndarray, da
     transfer function (2 zeta w s + w^2) / (s^2 + 2 zeta w s + w^2), discretised by Tustin's rule.
     """
     for n in range(force.shape[1]):
-        w = 2 * np.pi * frequency_hz[n]
-        numerator, denominator = bilinear([2 * damping[n] * w, w**2], [1.0, 2 * damping[n] * w, w**2], fs=rate_hz[n])
+        # s becomes (2 / T) (1 - 1/z) / (1 + 1/z)
+        w = np.pi * frequency_hz[n] / rate_hz[n]
+        drag, first = 2 * damping[n] * w, 1 + 2 * damping[n] * w + w**2
+        numerator = np.array([drag + w**2, 2 * w**2, w**2 - drag]) / first
+        denominator = np.array([first, 2 * (w**2 - 1), 1 - drag + w**2]) / first
         start = lfilter_zi(numerator, denominator)[None, :] * force[:, n, :1]
         force[:, n], _ = lfilter(numerator, denominator, force[:, n], axis=-1, zi=start)
 

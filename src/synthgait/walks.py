@@ -376,7 +376,9 @@ def _contacts(clock: _Clock, phases: dict[str, float], rate_hz: float) -> _Conta
 
 def _events(contacts: Sequence[_Contacts]) -> pd.DataFrame:
     """The events of all walks, each walk's in the order of time."""
-    flat = [(n, f"{event}_contact", side, when) for n, found in enumerate(contacts) for (event, side), times in found.items() for when in times]
+    flat = [
+        (n, f"{event}_contact", side, when) for n, found in enumerate(contacts) for (event, side), times in found.items() for when in times
+    ]
     frame = pd.DataFrame(flat, columns=["trial_index", "event", "side", "time_s"])
     return frame.sort_values(["trial_index", "time_s"], ignore_index=True)
 

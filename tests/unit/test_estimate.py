@@ -15,13 +15,13 @@ import torch
 
 from analytic_walker import analytic_population
 from standin_recordings import standin_people
-from synthgait import bundled, cli
+from synthgait import bundled, cli, datasets
 from synthgait.conventions import EMG_GROUPS, MUSCLES
 from synthgait.errors import InputError
 from synthgait.estimators import GaitEstimator, fit, shipped, tasks
 from synthgait.estimators.estimate import CURVES, TOLD, as_text, estimate, estimate_folder, folder_text
 from synthgait.recordings import Recording, write_plain
-from synthgait.sensors import IMU, Camera
+from synthgait.sensors import IMU, Camera, Markers
 from synthgait.walks import Walks, walk
 
 
@@ -113,6 +113,26 @@ def test_all_recipes_are_made_into_folders_of_their_names(tmp_path: Path, monkey
     made = shipped.make("all", analytic_population(12, seed=1), tmp_path / "out")
     assert {folder.name: GaitEstimator.load(folder).task for folder in made} == {task: task for task in tasks.TASKS}
     assert shipped.told(made).count("MB") == 2
+
+
+def test_two_strides_of_a_laboratory_are_judged_and_what_does_not_travel_says_so() -> None:
+    strides = datasets.load().certified()
+    healthy = strides.select((strides.table["pathology"] == "none").to_numpy()).select([5])
+    walks = walk(healthy, 4.0, np.random.default_rng(1))
+    piece = round(2.3 * walks.table["stride_time_s"].iloc[0] * 100)
+    for relative in (False, True):
+        readings = Markers("joints", root_relative=relative).record(walks)
+        signals = {
+            name: readings.signals["keypoints_3d"][0, :piece, i].astype(float) for i, name in enumerate(readings.channels["keypoints_3d"])
+        }
+        variant = "root_relative" if relative else "main"
+        given = Recording("d", "r", "p", "keypoints_3d", signals, 100.0, variant=variant, height_m=walks.table["height_m"].iloc[0])
+        told = estimate(given)
+        assert told["can_judge"] and told["n_strides"] < 3, told["sentence"]
+        assert told["walking_speed_mps"] == pytest.approx(walks.table["walking_speed_mps"].iloc[0], rel=0.05)
+        assert ("Nothing in it travels" in told["sentence"]) == relative
+        low, high = told["intervals"]["step_time_l_s"]
+        assert high - low > 0.03
 
 
 def test_a_recording_that_cannot_be_judged_says_why(
@@ -240,9 +260,9 @@ def filmed() -> Walks:
     return walk(analytic_population(3, seed=78), 8.0, np.random.default_rng(5))
 
 
-def _film(walks: Walks, view: float, panning: bool, folder: Path, keep: str = "") -> list[Path]:
+def _film(walks: Walks, view: float, panning: bool, folder: Path, keep: str = "", distance_m: float = 9.0) -> list[Path]:
     """CSVs of every walk through a home video, seen from ``view`` degrees off straight ahead."""
-    camera = Camera(np.deg2rad(view), "body_25", "home_video", frame_rate_hz=30, panning=panning, distance_m=9.0)
+    camera = Camera(np.deg2rad(view), "body_25", "home_video", frame_rate_hz=30, panning=panning, distance_m=distance_m)
     readings = camera.record(walks, np.random.default_rng(6))
     paths = []
     for i, pixels in enumerate(readings.signals["keypoints_2d"]):
@@ -274,6 +294,12 @@ def test_any_other_view_is_not_judged(flat: GaitEstimator, filmed: Walks, tmp_pa
     for path in _film(filmed, view, panning, tmp_path, keep):
         told = estimate(path, flat, "keypoints_2d")
         assert not told["can_judge"] and "film from the side" in told["sentence"]
+
+
+def test_a_camera_that_turns_far_with_the_walker_is_no_side_view(flat: GaitEstimator, filmed: Walks, tmp_path: Path) -> None:
+    """Before and behind it, strides look shorter than they are; what the camera saw of either end must not cancel."""
+    for path in _film(filmed, 90.0, True, tmp_path, distance_m=2.5):
+        assert "film from the side" in estimate(path, flat, "keypoints_2d")["sentence"]
 
 
 def test_somebody_who_comes_and_goes_is_no_side_view_either(flat: GaitEstimator, filmed: Walks, tmp_path: Path) -> None:

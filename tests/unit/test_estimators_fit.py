@@ -361,12 +361,14 @@ def test_emg_is_the_mean_of_motion_and_textbook_from_either_landing() -> None:
 
 
 def test_network_and_way_are_weighed_by_their_precision() -> None:
-    stride, log_sd = np.array([1.0, 1.0, 1.0]), np.array([0.05, 0.5, 0.1])
-    travelled = np.log([1.21, 1.2, np.nan])
+    stride, log_sd = np.ones(4), np.array([0.05, 0.5, 0.1, 0.05])
+    travelled = np.log([1.05, 1.2, np.nan, 0.7])
     together, spread = _with_way(stride, log_sd, travelled)
-    assert together[0] == pytest.approx(1.1) and spread[0] == pytest.approx(0.05 / np.sqrt(2.0))
+    assert together[0] == pytest.approx(1.05**0.5) and spread[0] == pytest.approx(0.05 / np.sqrt(2.0))
     assert together[1] == pytest.approx(1.2, rel=0.01) and spread[1] < 0.05
     assert together[2] == 1.0 and spread[2] == 0.1
+    # a camera went along: what they say lies five deviations apart, and both lie inside the interval
+    assert together[3] == pytest.approx(0.7**0.5) and spread[3] == pytest.approx(0.5 * -np.log(0.7))
     assert _with_way(stride, log_sd, None) == (stride, log_sd)
 
 

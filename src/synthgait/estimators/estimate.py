@@ -52,7 +52,8 @@ TOLD = {
 }
 #: What is told of muscles: name -> curve of 100 samples from the initial contact of its own side.
 CURVES = ("activation", "activation_sd", "emg", "vertical_force")
-#: Fewer strides than this are no sample of a walk: a stride-time CV of 2 to 5 % would show in the median.
+#: Fewer strides than this from a worn sensor are no sample of a walk: a stride-time CV of 2 to 5 % would show in the median.
+#: Laboratories see one or two strides of a pose or of joint angles, but well.
 _FEW_STRIDES = 3
 #: Half of a stride's shape does not come back in the next: not steady walking.
 _LEAST_REPETITION = 0.5
@@ -60,11 +61,16 @@ _LEAST_REPETITION = 0.5
 _BEYOND = 0.1
 #: Half-width of the speed's interval over the speed, beyond which the number says nothing.
 _WIDEST_INTERVAL = 0.35
+#: What a pose that does not travel leaves open.
+_ROOT_RELATIVE = " Nothing in it travels: should the depth of a single camera's pose be compressed, it walks faster than that."
 #: Distance between both hips and both shoulders over the leg as ``poses.leg_of`` measures it: means of the 1,266 people of
 #: the bundled seed, who differ by 4 % (standard deviation).
 _WIDTH_LEGS = {"hip": 0.194, "shoulder": 0.426}
 #: Largest angle of a picture to a side view: twice the standard deviation of those that estimators are fitted on (``sense``).
 _LARGEST_OBLIQUITY_DEG = 20.0
+#: Way of the hips through a picture, in legs, from which on the camera stood still: less than that is a treadmill or a camera
+#: that turns or moves with the walker.
+_CROSSING_LEGS = 1.5
 
 
 def told(
@@ -103,8 +109,8 @@ def _beside(out: Path) -> Path:
 
 def estimate(
     walk: str | Path | Recording,
-    estimator: GaitEstimator | str | Path | None,
-    sensor: str | None,
+    estimator: GaitEstimator | str | Path | None = None,
+    sensor: str | None = None,
     *,
     height_m: float | None = None,
     leg_length_m: float | None = None,
@@ -292,6 +298,8 @@ def _judged(recording: Recording, fitted: GaitEstimator, sensor: str) -> dict[st
         result |= {"strides": {name: found["strides"][name] for name in ("time_s", "steady", *TOLD)}}
         result |= {name: found[name] for name in ("by_sensor", "left_out") if name in found}
     left_out = "".join(f" Of the {name} nothing is used: {why}." for name, why in found.get("left_out", {}).items())
+    if recording.variant == "root_relative" and recording.kind == "keypoints_3d" and fitted.task == "gait_parameters":
+        left_out += _ROOT_RELATIVE
     return result | {"sentence": _sentence(result, doubts) + left_out}
 
 
@@ -305,9 +313,8 @@ def _not_judged(fitted: GaitEstimator, sensor: str | None, why: InputError) -> d
 def _doubts(found: Mapping[str, Any], config: Mapping[str, Any], recording: Recording) -> list[str]:
     """Reasons not to believe the numbers, each the end of a sentence."""
     doubts = []
-    # one cycle without a clock is given as such, often the mean of many
-    if found["n_strides"] < _FEW_STRIDES and recording.sampling_rate_hz is not None:
-        doubts.append(f"it shows {found['n_strides']} strides where at least {_FEW_STRIDES} are needed")
+    if found["n_strides"] < _FEW_STRIDES and recording.kind == "imu":
+        doubts.append(f"it shows {found['n_strides']} stride{'s'[: found['n_strides'] - 1]} where at least {_FEW_STRIDES} are needed")
     if found["repetition"] < _LEAST_REPETITION:
         doubts.append("its strides hardly repeat, as in anything but steady walking")
     if found["sensor"] == "keypoints_2d" and (angle := _obliquity_deg(recording, found)) > _LARGEST_OBLIQUITY_DEG:
@@ -328,8 +335,9 @@ def _obliquity_deg(recording: Recording, found: Mapping[str, Any]) -> float:
     """Angle of a picture to a side view, 0 to 90 degrees, from how far the right hip and shoulder lie ahead of the left
     ones, averaged over a stride, because pelvis and trunk turn as far to the right as to the left.
 
-    Strides are averaged as axes: a camera that sees the walker come and go shows both ends of one axis, and what one
-    camera at the side sees of the farther shoulder before and after the walker has passed cancels.
+    Where the walker crosses the picture strides are averaged as axes: a camera that sees the walker come and go shows both
+    ends of one axis, and what one camera at the side sees of the farther shoulder before and after the walker has passed
+    cancels. A camera that turns with the walker sees these strides shortened, so there it is the mean angle's size.
     """
     cut = recording.section()
     rate = float(cut.sampling_rate_hz or 0.0)
@@ -338,7 +346,7 @@ def _obliquity_deg(recording: Recording, found: Mapping[str, Any]) -> float:
     points = np.stack([np.stack([cut.signals[f"{name}_{axis}"] for axis in "xy"], axis=1) for name in names], axis=1)
     place = {name: column for column, name in enumerate(names)}
     strides = found.get("strides", {"time_s": [0.5 * cut.samples / rate], "stride_time_s": [cut.samples / rate]})
-    axes = []
+    axes: list[complex] = []
     for centre, period in zip(strides["time_s"], strides["stride_time_s"], strict=True):
         first, last = (round((centre + half * period) * rate) for half in (-0.5, 0.5))
         part = points[max(first, 0) : last + 1]
@@ -348,7 +356,10 @@ def _obliquity_deg(recording: Recording, found: Mapping[str, Any]) -> float:
         # knees bend forward
         ahead = np.sign(sum(2 * across[f"knee_{s}"] - across[f"hip_{s}"] - across[f"ankle_{s}"] for s in SIDES))
         axes.append(complex(ahead * np.sqrt(1.0 - sine**2), sine) ** 2)
-    return float(np.rad2deg(abs(0.5 * np.angle(np.mean(axes)))))
+    way = points[:, [place["hip_r"], place["hip_l"]], 0].mean(axis=1)
+    crosses = np.ptp(way) > _CROSSING_LEGS * poses.leg_of(points, place)
+    angle = np.angle(np.mean(axes)) if crosses else np.mean(np.abs(np.angle(axes)))
+    return float(np.rad2deg(abs(0.5 * angle)))
 
 
 def _sentence(result: Mapping[str, Any], doubts: list[str]) -> str:

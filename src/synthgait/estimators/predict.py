@@ -35,6 +35,8 @@ _WAY_LOG_SD = 0.05
 #: A stride time is read off a parabola through samples of the working rate: half of one (standard deviation) is uncertain
 #: however many strides there are.
 _TIMING_SD_S = 0.5 / WORKING_RATE_HZ
+#: A step lies between two landings, none of which a signal or a force plate tells to better than a sample or so.
+_STEP_TIMING_SD_S = 1.0 / WORKING_RATE_HZ
 #: A stride time for curves over one cycle without absolute time (a typical adult's).
 _TYPICAL_STRIDE_TIME_S = 1.1
 
@@ -189,8 +191,9 @@ def _with_way(stride: np.ndarray, log_sd: np.ndarray, travelled: np.ndarray | No
         return stride, log_sd
     known = np.isfinite(travelled)
     share = np.where(known, log_sd**2 / (log_sd**2 + _WAY_LOG_SD**2), 0.0)
-    together = np.exp((1.0 - share) * np.log(stride) + share * np.where(known, travelled, 0.0))
-    return together, np.where(known, np.sqrt(share) * _WAY_LOG_SD, log_sd)
+    apart = np.where(known, travelled - np.log(stride), 0.0)
+    widened = np.maximum(np.abs(apart) / np.hypot(log_sd, _WAY_LOG_SD), 1.0)
+    return stride * np.exp(share * apart), np.where(known, np.sqrt(share) * _WAY_LOG_SD * widened, log_sd)
 
 
 def _steady(windows: Windows) -> np.ndarray:
@@ -213,6 +216,7 @@ def summarise(terms: dict[str, np.ndarray], spread: dict[str, np.ndarray], windo
     result: dict[str, Any] = {name: float(np.median(values[steady])) for name, values in terms.items()}
     # how much of itself a quantity of the signal's repetition is unsure by, however many strides there are
     timing = dict.fromkeys(("stride_time_s", "step_time_s", "cadence_spm"), _TIMING_SD_S / result["stride_time_s"])
+    timing |= {name: _STEP_TIMING_SD_S / result[name] for name in ("step_time_r_s", "step_time_l_s")}
     intervals = {}
     for name, values in terms.items():
         # the standard error of a median of repetitions

@@ -50,9 +50,6 @@ _SWAY = {
     "lumbar_rotation": 0.012,
 }
 
-#: ("initial" or "final", side) -> times in s of these contacts in a walk.
-_Contacts = dict[tuple[str, str], np.ndarray]
-
 
 @dataclass(frozen=True)
 class Variability:

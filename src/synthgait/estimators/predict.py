@@ -35,8 +35,8 @@ _WAY_LOG_SD = 0.05
 #: A stride time is read off a parabola through samples of the working rate: half of one (standard deviation) is uncertain
 #: however many strides there are.
 _TIMING_SD_S = 0.5 / WORKING_RATE_HZ
-#: A step lies between two landings, none of which a signal or a force plate tells to better than a sample or so.
-_STEP_TIMING_SD_S = 1.0 / WORKING_RATE_HZ
+#: A time between two landings, none of which a signal or a force plate tells to better than a sample or so.
+_LANDINGS_SD_S = 1.0 / WORKING_RATE_HZ
 #: A stride time for curves over one cycle without absolute time (a typical adult's).
 _TYPICAL_STRIDE_TIME_S = 1.1
 
@@ -214,14 +214,15 @@ def summarise(terms: dict[str, np.ndarray], spread: dict[str, np.ndarray], windo
     """Medians over the steady strides. Intervals hold the error common to all strides of a walker, which does not average out."""
     steady = _steady(windows)
     result: dict[str, Any] = {name: float(np.median(values[steady])) for name, values in terms.items()}
-    # how much of itself a quantity of the signal's repetition is unsure by, however many strides there are
-    timing = dict.fromkeys(("stride_time_s", "step_time_s", "cadence_spm"), _TIMING_SD_S / result["stride_time_s"])
-    timing |= {name: _STEP_TIMING_SD_S / result[name] for name in ("step_time_r_s", "step_time_l_s")}
+    # how much of itself a time is unsure by: strides repeat between a first landing and a last one
+    of_strides = float(np.hypot(_TIMING_SD_S, _LANDINGS_SD_S / steady.sum()))
+    relative = dict.fromkeys(("stride_time_s", "step_time_s", "cadence_spm"), of_strides / result["stride_time_s"])
+    absolute = dict.fromkeys(("step_time_r_s", "step_time_l_s"), _LANDINGS_SD_S)
     intervals = {}
     for name, values in terms.items():
         # the standard error of a median of repetitions
         error = 1.25 * float(values[steady].std()) / np.sqrt(steady.sum())
-        error = float(np.hypot(error, timing.get(name, 0.0) * result[name]))
+        error = float(np.linalg.norm([error, relative.get(name, 0.0) * result[name], absolute.get(name, 0.0)]))
         if name in spread:
             error = float(np.hypot(error, np.median(spread[name][steady])))
         intervals[name] = (result[name] - Z90 * error, result[name] + Z90 * error)

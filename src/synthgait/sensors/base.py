@@ -82,8 +82,8 @@ def merge(parts: list[Trials]) -> Trials:
 
 
 @cache
-def _classes(path: Path) -> dict[str, Any]:
-    """A file of declarations, read once: trainings ask for it with every few walks."""
+def _classes(path: Path, changed_ns: int) -> dict[str, Any]:
+    """A file of declarations, read once as it is: trainings ask for it with every few walks."""
     return read_yaml(path)
 
 
@@ -92,7 +92,8 @@ def declared(kind: type[_Specification], file: str, name: str) -> _Specification
 
     Raises InputError for a name or key that is not there, or a value that cannot be.
     """
-    known = _classes(folder("simulations") / "sensors" / f"{file}.yaml")
+    path = folder("simulations") / "sensors" / f"{file}.yaml"
+    known = _classes(path, path.stat().st_mtime_ns)
     if name not in known:
         raise InputError(f"no {file} is called {name!r}; simulations/sensors/{file}.yaml has {', '.join(known)}")
     return specification(kind, known[name] | {"name": name}, f"{file} {name!r}")

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 
+from synthgait import pathologies
 from synthgait.anthropometry import REFERENCE_HEIGHT_M, REFERENCE_LEG_LENGTH_M, build_model
 from synthgait.conventions import (
     CONDITION_PREFIX,
@@ -54,6 +55,9 @@ _ANY_CADENCE = 0.15
 _QUICKER_STEPS = {"hemiparesis": 1.37, "cognitive_impairment": 1.06}
 _Number = TypeVar("_Number", float, np.ndarray)
 _PROGRESSING = ("pelvis_tx", "centre_of_pressure_x_r", "centre_of_pressure_x_l")
+_SIDE_NAMES = {"r": "right", "l": "left"}
+#: Hips extend by 15 to 22 degrees in textbook walking (``textbook.DEGREES``); half as much again is no walk.
+LARGEST_HIP_EXTENSION_RAD = np.deg2rad(30.0)
 _SUBJECT_COLUMNS = ("age_years", "sex", "height_m", "mass_kg", "leg_length_m")
 
 
@@ -99,21 +103,23 @@ def leg_length_m(subject: Subject) -> float:
 
 
 def skeleton_of(trials: Trials) -> Skeleton:
-    """The skeletons of the trials' people, one per trial, from the table's anthropometry (and
-    ``knee_varus_rad`` where the table has it).
+    """The skeletons of the trials' people, one per trial, from the table's anthropometry and the knees' alignment
+    (``pathologies.knee_varus_rad``).
 
     Raises InputError when a column is missing or a body impossible.
     """
     missing = [c for c in _SUBJECT_COLUMNS if c not in trials.table]
     if missing:
         raise InputError(f"the table lacks {', '.join(missing)}; a body cannot be built without it")
-    columns = [c for c in (*_SUBJECT_COLUMNS, "knee_varus_rad") if c in trials.table]
+    varus = pathologies.knee_varus_rad(trials.table)
     known: dict[tuple[Any, ...], MusculoskeletalModel] = {}
     models = []
-    for row in trials.table[columns].itertuples(index=False, name=None):
-        if row not in known:
-            known[row] = build_model(Subject("person", **dict(zip(columns, row, strict=True))), with_muscles=False)
-        models.append(known[row])
+    for row, *legs in zip(trials.table[list(_SUBJECT_COLUMNS)].itertuples(index=False, name=None), *varus.values(), strict=True):
+        body = (*row, *legs)
+        if body not in known:
+            healthy = build_model(Subject("person", **dict(zip(_SUBJECT_COLUMNS, row, strict=True))), with_muscles=False)
+            known[body] = pathologies.aligned(healthy, dict(zip(varus, legs, strict=True)))
+        models.append(known[body])
     return Skeleton.of(models)
 
 
@@ -188,6 +194,26 @@ def contact_phases(trials: Trials) -> dict[str, np.ndarray]:
         turns = np.round(initial - 1e-9) if side == "r" else np.floor(initial - phases["initial_r"])
         phases[f"initial_{side}"], phases[f"final_{side}"] = initial - turns, final - turns
     return phases
+
+
+def oddities(strides: Trials) -> list[str]:
+    """What of each stride no walker does though physics allows it, as a sentence, or an empty text: a foot that touches down
+    in the middle half of its swing, and hips that extend beyond ``LARGEST_HIP_EXTENSION_RAD``.
+    """
+    told = [""] * len(strides)
+    weight = GRAVITY_MPS2 * strides.table["mass_kg"].to_numpy(float)
+    phases = contact_phases(strides)
+    for side in SIDES:
+        load = strides.channel(f"ground_reaction_y_{side}") / weight[:, None]
+        off = phases[f"final_{side}"][:, None]
+        swing = np.mod(np.arange(load.shape[1]) / load.shape[1] - off, 1.0) / np.mod(phases[f"initial_{side}"][:, None] - off, 1.0)
+        most = np.where(np.abs(swing - 0.5) < 0.25, load, 0.0).max(axis=1)
+        extension = -strides.channel(f"hip_flexion_{side}").min(axis=1)
+        for n in np.flatnonzero(most > CONTACT_THRESHOLD):
+            told[n] = f"the {_SIDE_NAMES[side]} foot carries {most[n]:.2f} body weights in the middle of its swing"
+        for n in np.flatnonzero(extension > LARGEST_HIP_EXTENSION_RAD):
+            told[n] = f"the {_SIDE_NAMES[side]} hip extends by {np.rad2deg(extension[n]):.0f} degrees"
+    return told
 
 
 def spatiotemporal(trials: Trials, skeleton: Skeleton | None = None) -> pd.DataFrame:

@@ -8,20 +8,24 @@ same severity and on the same side, so that factors on the same number multiply 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from synthgait.bundled import folder, one_sentence, read_yaml
 from synthgait.conventions import LEG_COORDINATES, LEG_MUSCLES, LUMBAR_COORDINATES, SIDES
 from synthgait.errors import InputError
-from synthgait.musculoskeletal import Joint, MusculoskeletalModel
-from synthgait.simulate.task import WalkingTask
+from synthgait.musculoskeletal import MusculoskeletalModel
 from synthgait.subjects import Subject
+
+if TYPE_CHECKING:  # only the type: who builds bodies must not reach the solver's side
+    from synthgait.simulate.task import WalkingTask
 
 #: What a table may call several muscles at once.
 MUSCLE_GROUPS: dict[str, tuple[str, ...]] = {
@@ -265,9 +269,40 @@ def apply(model: MusculoskeletalModel, subject: Subject) -> MusculoskeletalModel
             wanted = {c if c in LUMBAR_COORDINATES else f"{c}_{side}" for c in change.coordinates for side in where}
             moments = tuple(_changed(p, change, subject.severity) if p.coordinate in wanted else p for p in model.passive_moments)
             model = replace(model, passive_moments=moments)
-        else:
-            model = replace(model, joints=tuple(_aligned(j, change, where, subject.severity) for j in model.joints))
-    return model
+    return aligned(model, _leg_varus_rad(subject.pathology, subject.affected_side, subject.severity, subject.knee_varus_rad))
+
+
+def aligned(model: MusculoskeletalModel, varus_rad: Mapping[str, float]) -> MusculoskeletalModel:
+    """The body with the knees' frontal alignment, varus positive, by side."""
+    # rotation about +X takes the right knee into varus
+    turned = {"knee_r": varus_rad["r"], "knee_l": -varus_rad["l"]}
+    joints = (replace(j, parent_rotation_rad=(turned[j.name], *j.parent_rotation_rad[1:])) if j.name in turned else j for j in model.joints)
+    return replace(model, joints=tuple(joints))
+
+
+def knee_varus_rad(people: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Frontal alignment (N,) of the knees that walked, by side: people's own (column ``knee_varus_rad``, 0 where there is none)
+    as their pathology changes it. A pathology that has no table changes nothing.
+    """
+    own = people["knee_varus_rad"].to_numpy(float) if "knee_varus_rad" in people else np.zeros(len(people))
+    varus = {side: own.copy() for side in SIDES}
+    if "pathology" in people:
+        names, affected, severity = (people[name].to_numpy() for name in ("pathology", "affected_side", "severity"))
+        for name in set(names) - {"none"}:
+            for side in set(affected[names == name]) if set(str(name).split("+")) <= set(tables()) else ():
+                rows = np.flatnonzero((names == name) & (affected == side))
+                for leg, values in _leg_varus_rad(name, side, severity[rows].astype(float), own[rows]).items():
+                    varus[leg][rows] = values
+    return varus
+
+
+def _leg_varus_rad(pathology: str, affected_side: str, severity: Any, own: Any) -> dict[str, Any]:
+    varus = dict.fromkeys(SIDES, own)
+    for change in (change for table in (parts(pathology) if pathology != "none" else ()) for change in table.changes):
+        if isinstance(change, AlignmentChange):
+            for side in _sides(change.side, affected_side):
+                varus[side] = change.changed(varus[side], severity)
+    return varus
 
 
 def apply_to_task(task: WalkingTask, subject: Subject) -> WalkingTask:
@@ -307,12 +342,3 @@ def _sides(side: str, affected_side: str) -> Iterable[str]:
 def _changed(part: Any, change: MuscleChange | PassiveChange, severity: float) -> Any:
     name = change.parameter
     return replace(part, **{name: change.changed(getattr(part, name), severity)})
-
-
-def _aligned(joint: Joint, change: AlignmentChange, sides: Iterable[str], severity: float) -> Joint:
-    for side in sides:
-        if joint.name == f"knee_{side}":
-            sign = 1.0 if side == "r" else -1.0  # rotation about +X takes the right knee into varus
-            x, y, z = joint.parent_rotation_rad
-            return replace(joint, parent_rotation_rad=(sign * change.changed(sign * x, severity), y, z))
-    return joint

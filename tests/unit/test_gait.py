@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from analytic_walker import analytic_population, analytic_walker
+from synthgait import datasets
 from synthgait.anthropometry import build_model
 from synthgait.conventions import COORDINATES, MUSCLES, SIGNAL_GROUPS, TRIAL_COLUMNS
 from synthgait.errors import InputError
@@ -14,6 +15,7 @@ from synthgait.gait import (
     cadence_chance,
     contact_phases,
     mirror,
+    oddities,
     spatiotemporal,
     stance_phases,
     stride_from_solution,
@@ -204,3 +206,26 @@ def test_a_usual_cadence_is_the_likeliest():
     stroke = people.assign(pathology="hemiparesis", severity=1.0)
     np.testing.assert_allclose(cadence_chance(stroke.assign(stride_time_s=120 / (np.sqrt(2.0) * usual))), 1.0, atol=0.02)
     assert np.all(cadence_chance(stroke.assign(stride_time_s=120 / usual)) < 0.5)
+
+
+def test_a_foot_that_lands_in_mid_swing_and_an_overstretched_hip_are_odd():
+    strides = analytic_population(3, seed=4)
+    assert oddities(strides) == ["", "", ""]
+    phases = contact_phases(strides)
+    middle = round(100 * (phases["final_l"][1] + 0.5 * np.mod(phases["initial_l"][1] - phases["final_l"][1], 1.0))) % 100
+    force = strides.channels["ground_reaction"].index("ground_reaction_y_l")
+    strides.signals["ground_reaction"][1, middle, force] = 0.2 * 9.80665 * strides.table["mass_kg"].iloc[1]
+    strides.signals["joint_angles"][2, 50, strides.channels["joint_angles"].index("hip_flexion_r")] = np.deg2rad(-39.0)
+    told = oddities(strides)
+    assert told[0] == "" and "left foot carries 0.20" in told[1] and "right hip extends by 39" in told[2]
+
+
+def test_the_bundled_gaits_are_of_the_bodies_that_their_table_tells():
+    """Of each pathology some: its knees' alignment, too, is what the feet were found with."""
+    seed = datasets.load().certified()
+    some = seed.table.groupby("pathology").head(8).index.to_numpy()
+    strides = seed.select(some)
+    found = spatiotemporal(strides)
+    for name in ("step_width_m", "step_length_r_m", "step_length_l_m", "stance_time_r_s"):
+        np.testing.assert_allclose(found[name], strides.table[name], atol=1e-5, err_msg=name)
+    assert not any(oddities(seed))

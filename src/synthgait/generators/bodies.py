@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from synthgait import anthropometry
+from synthgait import anthropometry, pathologies
 from synthgait.conventions import SAMPLES_PER_STRIDE, SIDES
 from synthgait.generators.representation import MOTION_HARMONICS, derivative_matrix
 from synthgait.kinematics import BodyMotion, Skeleton
@@ -35,14 +35,14 @@ class People:
 
     @classmethod
     def of(cls, table: pd.DataFrame) -> People:
-        """From height_m, mass_kg, leg_length_m, age_years and, where there is one, knee_varus_rad."""
+        """From height_m, mass_kg, leg_length_m, age_years and the knees' alignment (``pathologies.knee_varus_rad``)."""
         height, mass, leg, age = (np.asarray(table[c], float) for c in ("height_m", "mass_kg", "leg_length_m", "age_years"))
-        varus = np.asarray(table["knee_varus_rad"], float) if "knee_varus_rad" in table else np.zeros(len(table))
+        varus = pathologies.knee_varus_rad(table)
         scales = anthropometry.batch_scales(height, mass, leg, age)
         bodies, root, lumbar = anthropometry.trunk(scales)
         joints, contacts = [root], []
         for side in SIDES:
-            leg_bodies, leg_joints = anthropometry.leg(side, scales, varus)  # type: ignore[arg-type]
+            leg_bodies, leg_joints = anthropometry.leg(side, scales, varus[side])  # type: ignore[arg-type]
             bodies += leg_bodies
             joints += leg_joints
             contacts += anthropometry.foot_contacts(side, scales, mass / anthropometry.REFERENCE_MASS_KG)  # type: ignore[arg-type]

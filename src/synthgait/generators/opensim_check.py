@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from synthgait import pathologies
 from synthgait.anthropometry import build_model
 from synthgait.conventions import GRAVITY_MPS2, PELVIS_COORDINATES, SIDES
 from synthgait.gait import lean_rad
@@ -43,7 +44,8 @@ def opensim_residuals(strides: Trials, n: int = 12) -> pd.DataFrame:
 def _residual(stride: Trials, lean_rad: float) -> tuple[float, float]:
     row = stride.table.iloc[0]
     known = {name: float(row[name]) for name in ("age_years", "height_m", "mass_kg", "leg_length_m")}
-    model = build_model(Subject("person", sex=str(row["sex"]), knee_varus_rad=float(row.get("knee_varus_rad", 0.0)), **known))  # type: ignore[arg-type]
+    varus = {side: float(value[0]) for side, value in pathologies.knee_varus_rad(stride.table).items()}
+    model = pathologies.aligned(build_model(Subject("person", sex=str(row["sex"]), **known)), varus)  # type: ignore[arg-type]
     skeleton = Skeleton.of([model])
     time, length = (np.array([float(row[name])]) for name in ("stride_time_s", "stride_length_m"))
     q, qd, qdd = coordinates(skeleton, stride.signals, stride.channels, length, time, 1)

@@ -167,6 +167,8 @@ def solve_one(trial: PlannedTrial, guess: bytes | None, steps: Steps) -> _Outcom
         if not agrees:
             return _failed(row, "not_certified", told)
         stride = gait.stride_from_solution(model, trial.subject, trial.task, solution)
+        if odd := gait.oddities(stride)[0]:  # no gait to keep, but one to start others from
+            return _Outcome(_failed(row, "implausible", f"{odd[0].upper()}{odd[1:]}.").trials, solution.to_bytes())
     except SideDied as error:
         return _failed(row, "error", f"{error}, twice")
     except InputError as error:

@@ -21,9 +21,10 @@ import numpy as np
 import pandas as pd
 
 from synthgait import recordings
-from synthgait.conventions import ELECTROMECHANICAL_DELAY_S, EMG_GROUPS, GRAVITY_MPS2, SAMPLES_PER_STRIDE
+from synthgait.conventions import COORDINATES, ELECTROMECHANICAL_DELAY_S, EMG_GROUPS, GRAVITY_MPS2, SAMPLES_PER_STRIDE
 from synthgait.errors import InputError
-from synthgait.gait import later, typical_cadence_spm
+from synthgait.gait import coordinates_of, later, skeleton_of, typical_cadence_spm
+from synthgait.kinematics import degree_motion, spectral_derivative
 from synthgait.recordings import schreiber, schreiber_cycles
 from synthgait.recordings.schreiber_cycles import Cycle
 from synthgait.trials import Trials
@@ -49,8 +50,7 @@ _LOADED, _FEWEST_PEOPLE = 0.02, 3
 def run(seed_dataset: Trials, folder: Path | str) -> dict[str, Any]:
     """Compare a seed dataset with the recordings of a folder.
 
-    Returns ``curves`` (a list of rows, see ``compare``) and ``speed_relations`` (rows ``quantity, who,
-    slope, at_1_2_mps, n``: straight lines over walking speed).
+    Returns ``curves`` (a list of rows, see ``compare``) and ``speed_relations``.
 
     Raises:
         InputError: the dataset has no healthy adult that walked, or the recordings are not there.
@@ -60,7 +60,8 @@ def run(seed_dataset: Trials, folder: Path | str) -> dict[str, Any]:
     if not found.is_dir():
         raise InputError(f"{folder} has no {schreiber.NAME}; simulated curves are compared with its joint angles and forces")
     walked = healthy_adults(seed_dataset)
-    return {"curves": compare(walked, schreiber_cycles.cycles(found)), "speed_relations": speed_relations(walked, folder)}
+    cycles = schreiber_cycles.cycles(found)
+    return {"curves": compare(walked, cycles), "speed_relations": speed_relations(walked, cycles, recordings.reference_table(folder))}
 
 
 def healthy_adults(trials: Trials) -> Trials:
@@ -176,36 +177,54 @@ def _simulated(trials: Trials, quantity: str) -> np.ndarray:
     return np.mean([trials.channel(f"{m}_r") for m in group], axis=0).astype(float)
 
 
-def speed_relations(walked: Trials, folder: Path | str) -> list[dict[str, Any]]:
-    """Straight lines over walking speed (0.6 to 1.9 m/s) of simulated adults of natural cadence and of the 43
-    adults of Fukuchi et al. (PeerJ 2018;6:e4640): per leg length for step length, as it is for cadence.
-    Peaks that the table does not have are given for the simulated ones only.
+def speed_relations(walked: Trials, cycles: Sequence[Cycle], adults: pd.DataFrame) -> list[dict[str, Any]]:
+    """Straight lines over walking speed (0.6 to 1.9 m/s) of simulated adults of natural cadence and of real ones.
+
+    Step length per leg length, as it is for cadence, stands beside the 43 adults of Fukuchi et al. (PeerJ 2018;6:e4640),
+    peaks beside the cycles of Schreiber & Moissenet; step width and push-off power are of the simulated ones only.
+
+    Returns rows ``quantity, who, slope, at_1_2_mps, n``.
     """
-    real = recordings.reference_table(folder)
     natural = walked.select(natural_cadence(walked))
     table = natural.table
-    weight = table["mass_kg"].to_numpy(float)[:, None] * GRAVITY_MPS2
-    ours: dict[str, np.ndarray] = {
+    speed, weight = table["walking_speed_mps"].to_numpy(float), table["mass_kg"].to_numpy(float)[:, None] * GRAVITY_MPS2
+    simulated: dict[str, np.ndarray] = {
         "step_length_per_leg": 0.5 * table["stride_length_m"].to_numpy(float) / table["leg_length_m"].to_numpy(float),
         "cadence_spm": table["cadence_spm"].to_numpy(float),
         "step_width_m": table["step_width_m"].to_numpy(float),
         "peak_knee_flexion_rad": natural.channel("knee_flexion_r").max(axis=1).astype(float),
         "peak_vertical_force_bw": (natural.channel("ground_reaction_y_r") / weight).max(axis=1).astype(float),
+        "push_off_power_w_per_kg": push_off_w_per_kg(natural),
     }
-    if "joint_moments" in natural.signals:  # a bundled dataset has fewer signals
-        ankle = natural.channels["joint_moments"].index("ankle_dorsiflexion_r")
-        power = natural.signals["joint_moments"][:, :, ankle] * natural.signals["joint_velocities"][:, :, ankle]
-        ours["push_off_power_w_per_kg"] = power.max(axis=1) / table["mass_kg"].to_numpy(float)
-    theirs = {
-        "step_length_per_leg": (real["step_length_m"] / real["leg_length_m"]).to_numpy(float),
-        "cadence_spm": real["cadence_spm"].to_numpy(float),
-    }
-    rows = []
-    for quantity, values in ours.items():
-        rows.append(_line(quantity, "simulated", table["walking_speed_mps"].to_numpy(float), values))
-        if quantity in theirs:
-            rows.append(_line(quantity, "fukuchi_2018", real["walking_speed_mps"].to_numpy(float), theirs[quantity]))
-    return rows
+    rows = [_line(quantity, "simulated", speed, values) for quantity, values in simulated.items()]
+    steps = (adults["step_length_m"] / adults["leg_length_m"]).to_numpy(float)
+    for quantity, values in (("step_length_per_leg", steps), ("cadence_spm", adults["cadence_spm"].to_numpy(float))):
+        rows.append(_line(quantity, "fukuchi_2018", adults["walking_speed_mps"].to_numpy(float), values))
+    for quantity, curve in (("peak_knee_flexion_rad", "knee_flexion"), ("peak_vertical_force_bw", "ground_reaction_y")):
+        seen = [(cycle.walking_speed_mps, cycle.curves[curve].max()) for cycle in cycles if curve in cycle.curves]
+        if seen:
+            rows.append(_line(quantity, "schreiber_2019", *np.array(seen).T))
+    return sorted(rows, key=lambda row: list(simulated).index(row["quantity"]))
+
+
+def push_off_w_per_kg(strides: Trials) -> np.ndarray:
+    """Largest power (N,) that the right ankle gives, from the moment of the ground's force about it; the foot's own weight and
+    inertia are left out, as they matter in the air.
+    """
+    if not len(strides):
+        return np.zeros(0)
+    q, period = coordinates_of(strides), strides.table["stride_time_s"].to_numpy(float)
+    gain = np.zeros((len(q), q.shape[2]))
+    gain[:, COORDINATES.index("pelvis_tx")] = strides.table["stride_length_m"].to_numpy(float)
+    speeds = spectral_derivative(q, period, 1, gain)
+    ankle = degree_motion(skeleton_of(strides), q, speeds, ["foot_r"])[1]["ankle_dorsiflexion_r"]
+    force = np.stack([strides.channel(f"ground_reaction_{axis}_r") for axis in "xyz"]).astype(float)
+    pressure = [np.nan_to_num(strides.channel(f"centre_of_pressure_{axis}_r")) for axis in "xz"]
+    lever = np.stack([pressure[0], np.zeros_like(pressure[0]), pressure[1]]) - ankle.place_m
+    moment = np.cross(lever, force, axis=0)
+    moment[1] += np.nan_to_num(strides.channel("free_moment_r"))
+    power = -(moment * ankle.axis).sum(axis=0) * speeds[:, :, COORDINATES.index("ankle_dorsiflexion_r")]
+    return power.max(axis=1) / strides.table["mass_kg"].to_numpy(float)
 
 
 def _line(quantity: str, who: str, speed: np.ndarray, values: np.ndarray) -> dict[str, Any]:

@@ -63,7 +63,7 @@ _BEYOND = 0.1
 _WIDEST_INTERVAL = 0.35
 #: What a pose that does not travel leaves open.
 _ROOT_RELATIVE = " Nothing in it travels: should the depth of a single camera's pose be compressed, it walks faster than that."
-#: Distance between both hips and both shoulders over the leg as ``poses.leg_of`` measures it: means of the 1,266 people of
+#: Distance between both hips and both shoulders over the leg as ``poses.leg_of`` measures it: means of the 1,265 people of
 #: the bundled seed, who differ by 4 % (standard deviation).
 _WIDTH_LEGS = {"hip": 0.194, "shoulder": 0.426}
 #: Largest angle of a picture to a side view: twice the standard deviation of those that estimators are fitted on (``sense``).

@@ -17,7 +17,7 @@ import numpy as np
 
 from synthgait.conventions import GRAVITY_MPS2, IMU_CHANNELS
 from synthgait.errors import InputError
-from synthgait.recordings.base import Recording, merge_sides, readable
+from synthgait.recordings.base import Recording, Refused, merge_sides, readable
 from synthgait.recordings.matlab import field, fields, load_mat
 
 NAME = "mobgap_example"
@@ -27,13 +27,15 @@ _PATHOLOGIES = {"HA": "none", "MS": "multiple_sclerosis", "PD": "parkinson", "CO
 _SYSTEMS = ("Stereophoto", "INDIP")
 
 
-def read(folder: Path) -> Iterator[Recording]:
-    """All walking bouts of all people. Raises InputError for a file that is not of this layout."""
+def read(folder: Path) -> Iterator[Recording | Refused]:
+    """All walking bouts of all people. Raises InputError where there is no file of this layout."""
     files = sorted(folder.rglob("data.mat"))
     if not files:
         raise InputError(f"{folder} has no data/lab/<cohort>/<person>/data.mat; it is not {NAME}")
     people = _people(folder)
-    yield from readable(folder, files, lambda path: _person(path, people))
+    yield from readable(
+        NAME, files, lambda path: _person(path, people), lambda path: (f"{path.parent.parent.name}_{path.parent.name}", path)
+    )
 
 
 def _people(folder: Path) -> dict[str, Any]:

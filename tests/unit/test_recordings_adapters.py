@@ -233,6 +233,7 @@ def test_mobgap_prefers_optical_bouts_and_converts_units(tmp_path):
     trial = {"SU": {"LowerBack": sensor}, "Standards": standards}
     savemat(person / "data.mat", {"data": {"TimeMeasure1": {"Test5": {"Trial1": trial}}}})
     savemat(person / "infoForAlgo.mat", {"infoForAlgo": {"TimeMeasure1": {"Height": 180, "Weight": 80}}})
+    (tmp_path / "mobgap_example" / "participant_metadata.json").write_text("[]")
     (read,) = recordings.load(tmp_path / "mobgap_example")
     np.testing.assert_allclose(np.column_stack(read.imu("lower_back")), values, atol=1e-9)
     assert read.pathology == "parkinson" and read.height_m == 1.8 and read.truth["walking_speed_mps"] == 1.1
@@ -275,7 +276,7 @@ def test_a_folder_with_a_known_name_and_nothing_in_it_says_so(tmp_path):
             recordings.load(tmp_path / name)
 
 
-def test_a_broken_standing_trial_costs_a_leg_length_only(tmp_path, monkeypatch, caplog):
+def test_a_broken_standing_trial_and_table_cost_sizes_only(tmp_path, monkeypatch, caplog):
     folder = tmp_path / "schreiber_moissenet_2019"
     folder.mkdir()
     for name in ("9_ST", "9_C4_01"):
@@ -286,10 +287,12 @@ def test_a_broken_standing_trial_costs_a_leg_length_only(tmp_path, monkeypatch, 
     markers = {name: np.column_stack([x + time, y + 0 * time, z + 0 * time]) for name, (x, y, z) in places.items()}
     walk = schreiber._Walk(folder / "9_C4_01.c3d", "9", RATE, markers, {"Left": [], "Right": []}, {}, 0.0)
     monkeypatch.setattr(schreiber, "_walk", lambda path: walk)
+    (folder / "anthropometrics.csv").write_text("subjectID;age;height\n9;30;1,7\n")
     read = recordings.load(folder)
-    assert [(r.kind, r.leg_length_m) for r in read] == [("markers", None), ("keypoints_3d", None)]
-    (said,) = caplog.messages
-    assert said.startswith("a leg length is taken as unknown") and "9_ST.c3d" in said
+    assert [(r.kind, r.leg_length_m, r.height_m) for r in read] == [("markers", None, None), ("keypoints_3d", None, None)]
+    table, standing = caplog.messages
+    assert "anthropometrics.csv are separated by semicolons" in table
+    assert standing.startswith("a leg length is taken as unknown") and "9_ST.c3d" in standing
 
 
 def test_a_step_is_measured_where_each_heel_landed():

@@ -173,7 +173,10 @@ def test_a_point_with_a_longer_gap_is_left_out(folder, caplog):
 
 @pytest.mark.parametrize(("first", "last", "span"), [(0, 59, (1.2, 7.98)), (350, 399, (0.0, 6.98)), (100, 115, (2.32, 7.98))])
 def test_a_recording_is_cut_to_the_longest_span_in_which_the_legs_are_seen(folder, caplog, first, last, span):
-    resignal(folder, emptied("ankle_l_x", "knee_r_y", first=first, last=last))
+    # the neck is lost for a little longer, which the cut section can bridge
+    resignal(
+        folder, lambda t: emptied("neck_x", first=first - 5, last=last + 5)(emptied("ankle_l_x", "knee_r_y", first=first, last=last)(t))
+    )
     read, whole, _ = recordings.load(folder)
     assert (read.start_s, read.end_s) == pytest.approx(span) and read.joints == whole.joints and "is cut to" in caplog.messages[0]
     assert all(np.all(np.isfinite(values)) for values in read.section().signals.values())

@@ -56,10 +56,7 @@ def whole(
     if all(np.all(np.isfinite(values[first:last])) for values in signals.values()):
         return Whole(signals, first, last, [])
     longest = 0 if rate is None else max(1, round(LONGEST_GAP_S * rate))
-    seen: dict[str, np.ndarray] = {}
-    for channel, values in signals.items():
-        part = part_of(channel)
-        seen[part] = seen.get(part, True) & _bridgeable(np.isfinite(values[first:last]), longest)
+    seen = _seen(signals, part_of, first, last, longest)
     ever = [part for part in seen if seen[part].any()]
     if not ever:
         raise InputError(f"recording {name} has no samples in its section, of {', '.join(seen)}; fill them in or remove its row")
@@ -76,14 +73,25 @@ def whole(
         said.append(
             f"{missing}; the recording is cut to {(first + start) / rate:.2f} to {(first + end - 1) / rate:.2f} s, where all is seen"
         )
-    kept = {part for part in seen if seen[part][start:end].all()}
+    first, last = first + start, first + end
+    # of a gap in which the section now begins or ends less may be left than is too long
+    seen = _seen(signals, part_of, first, last, longest)
+    kept = {part for part in seen if seen[part].all()}
     for part in seen:
         if part not in kept and not (blank and _never(signals, part_of, part)):
-            said.append(f"{part} of recording {name} is left out: it is missing {_for_how_long(_longest_gap(seen[part][start:end]), rate)}")
-    first, last = first + start, first + end
+            said.append(f"{part} of recording {name} is left out: it is missing {_for_how_long(_longest_gap(seen[part]), rate)}")
     return Whole(
         {channel: _filled(values, first, last) for channel, values in signals.items() if part_of(channel) in kept}, first, last, said
     )
+
+
+def _seen(signals: dict[str, np.ndarray], part_of: Callable[[str], str], first: int, last: int, longest: int) -> dict[str, np.ndarray]:
+    """Part -> whether all its channels are known, or can be bridged, at each sample of the section."""
+    seen: dict[str, np.ndarray] = {}
+    for channel, values in signals.items():
+        part = part_of(channel)
+        seen[part] = seen.get(part, True) & _bridgeable(np.isfinite(values[first:last]), longest)
+    return seen
 
 
 def _never(signals: dict[str, np.ndarray], part_of: Callable[[str], str], part: str) -> bool:

@@ -9,6 +9,7 @@ velocities in deg/s. Apache-2.0 (Mobilise-D).
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from synthgait.conventions import GRAVITY_MPS2, IMU_CHANNELS
 from synthgait.errors import InputError
 from synthgait.recordings.base import Recording, Refused, merge_sides, readable
 from synthgait.recordings.matlab import field, fields, load_mat
+from synthgait.recordings.tables import one_line
 
 NAME = "mobgap_example"
 LICENCE = "Apache-2.0"
@@ -40,7 +42,12 @@ def read(folder: Path) -> Iterator[Recording | Refused]:
 
 def _people(folder: Path) -> dict[str, Any]:
     found = sorted(folder.rglob("participant_metadata.json"))
-    return json.loads(found[0].read_text()) if found else {}
+    try:
+        people = json.loads(found[0].read_text()) if found else {}
+        return {cohort: dict(members) for cohort, members in people.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        logging.getLogger(__name__).warning("sizes are taken as unknown: %s cannot be read (%s); restore it", found[0], one_line(error))
+        return {}
 
 
 def _person(path: Path, people: dict[str, Any]) -> Iterator[Recording]:

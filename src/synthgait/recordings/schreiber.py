@@ -23,7 +23,7 @@ from scipy.signal import butter, sosfiltfilt
 
 from synthgait.errors import InputError
 from synthgait.recordings.base import EMG_MUSCLES, Recording, Refused, merge_sides, readable, sifted, signal_table
-from synthgait.recordings.tables import number, number_or_unknown, one_line, read_table, sex
+from synthgait.recordings.tables import number, number_or_unknown, one_line, read_table, require, sex
 
 NAME = "schreiber_moissenet_2019"
 LICENCE = "CC BY 4.0"
@@ -44,7 +44,7 @@ class _Walk(NamedTuple):
 
 
 def read(folder: Path) -> Iterator[Recording | Refused]:
-    """All walking trials. Raises InputError where there is none, or the table of the people cannot be read."""
+    """All walking trials. Raises InputError where there is none."""
     people = _people(folder)
     walks, largest, refused = _walks(folder)
     yield from refused
@@ -80,7 +80,12 @@ def _people(folder: Path) -> dict[str, Any]:
     found = sorted(folder.rglob("anthropometrics.csv"))
     if not found:
         return {}
-    table = read_table(found[0], dtype={"subjectID": str})
+    try:
+        table = read_table(found[0], dtype={"subjectID": str})
+        require(table, ("subjectID",), found[0])
+    except InputError as error:
+        logging.getLogger(__name__).warning("age, sex and size are taken as unknown: %s", error)
+        return {}
     return {str(row["subjectID"]): row for _, row in table.iterrows()}
 
 

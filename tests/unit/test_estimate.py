@@ -249,6 +249,25 @@ def test_every_row_of_a_folder_is_judged_and_a_bad_one_ends_none(
     assert "wrist" not in folder_text(named[:1]) and "lower_back" in named[3]["sentence"]
 
 
+def test_what_could_not_be_loaded_is_in_the_result_of_a_folder(estimator: GaitEstimator, tmp_path: Path) -> None:
+    good, bad = (replace(recording, truth={}) for recording in standin_people(2)[:2])
+    write_plain([good, bad], tmp_path / "mine")
+    write_plain([replace(good, dataset="yours")], tmp_path / "yours")
+    index = pd.read_csv(tmp_path / "mine" / "recordings.csv")
+    index["height_m"] = [index["height_m"][0], 175.0]
+    index.to_csv(tmp_path / "mine" / "recordings.csv", index=False)
+    (tmp_path / "yours" / "dataset.yaml").write_text("licence: none\n")
+    told = estimate_folder(tmp_path, estimator)
+    assert [(row["dataset"], row["recording_id"], row["can_judge"]) for row in told] == [
+        (good.dataset, good.recording_id, True),
+        (bad.dataset, bad.recording_id, False),
+        ("yours", "*", False),
+    ]
+    assert "height_m" in told[1]["sentence"] and "no name" in told[2]["sentence"] and told[0].keys() == told[1].keys()
+    json.dumps(told, allow_nan=False)
+    assert folder_text(told).endswith("1 of 3 recordings can be judged.")
+
+
 @pytest.fixture(scope="module")
 def flat() -> GaitEstimator:
     recipe = {"sensors": ["keypoints_2d"], "members": 1, "walks": 40, "strides_per_walk": 1, "steps": 60, "batch": 48}

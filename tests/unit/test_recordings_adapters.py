@@ -59,12 +59,52 @@ def test_a_file_that_cannot_be_read_does_not_end_the_others(stroke, caplog):
     pd.concat([meta.assign(file="broken.npz"), meta, meta.assign(file="gone.npz")]).to_csv(stroke / "meta.csv", index=False)
     (stroke / "broken.npz").write_bytes(b"no archive")
     assert [r.subject_id for r in recordings.load(stroke)] == ["x_ppNEW"]
-    assert "broken.npz" in caplog.messages[0] and "gone.npz" in caplog.messages[1] and "2 of 3 rows" in caplog.messages[2]
+    assert "broken.npz" in caplog.messages[0] and "gone.npz" in caplog.messages[1] and caplog.messages[2].endswith("left out: 2")
 
 
-def test_voisard_counts_packets_not_rows(tmp_path):
-    folder = tmp_path / "voisard_healthy_imu" / "GaitData"
-    folder.mkdir(parents=True)
+def altered(stroke, change):
+    """The trial's file with other arrays."""
+    path = stroke / "x_ppNEW_FB.npz"
+    with np.load(path) as stored:
+        np.savez(path, **(dict(stored) | change(stored["data"], stored["sensors"])))
+
+
+@pytest.mark.parametrize("how", ["without the sensor", "without its samples"])
+def test_movingreality_without_a_foot_keeps_the_belts_speed(stroke, caplog, how):
+    def left_foot_lost(data, sensors):
+        if how == "without the sensor":
+            return {"data": data[1:], "sensors": sensors[1:]}
+        return {"data": np.concatenate([data[:1] * np.nan, data[1:]])}
+
+    altered(stroke, left_foot_lost)
+    (read,) = recordings.load(stroke)
+    assert read.placements == ("lower_back", "shank_l", "shank_r", "foot_r") and read.truth == {"walking_speed_mps": 1.0}
+    assert read.reference_source == "treadmill speed" and "stride time" in caplog.messages[-1]
+    assert how == "without the sensor" or caplog.messages[0].startswith("foot_l of recording")
+
+
+def test_movingreality_with_fewer_rows_than_sensors_names_the_file(stroke):
+    altered(stroke, lambda data, sensors: {"data": data[:2]})
+    with pytest.raises(InputError, match=r"x_ppNEW_FB\.npz has shape \(2, .* 5 sensors"):
+        recordings.load(stroke)
+
+
+def test_movingreality_bridges_a_few_samples_of_a_foot(stroke):
+    (before,) = recordings.load(stroke)
+
+    def flickered(data, sensors):
+        data[0, -3000:-2997] = np.nan
+        return {"data": data}
+
+    altered(stroke, flickered)
+    (after,) = recordings.load(stroke)
+    assert after.truth["stride_time_s"] == pytest.approx(before.truth["stride_time_s"], abs=1e-3)
+    assert np.all(np.isfinite(after.signals["foot_l_acc_x"]))
+
+
+def write_trial(folder, name="99-1"):
+    """One trial of voisard: 22 s, the way out with 16 steps, and a turn; gives the sensors' samples."""
+    folder.mkdir(parents=True, exist_ok=True)
     tables = {
         "lb": lower(30.0)[:2300],
         "lf": np.hstack(foot_imu(1.2, 1.2, 21))[:2300],
@@ -75,7 +115,7 @@ def test_voisard_counts_packets_not_rows(tmp_path):
         table.insert(0, "PacketCounter", np.arange(len(table), dtype=float))
         lost = np.arange(150, 160) if suffix == "lb" else []
         text = table.drop(index=lost).to_csv(sep="\t", index=False)
-        (folder / f"99-1_{suffix}.txt").write_text("Acquisition frequency: 100 Hz\n" + text)
+        (folder / f"{name}_{suffix}.txt").write_text("Acquisition frequency: 100 Hz\n" + text)
     contacts = np.arange(120, 1080, 60)
     events = [[[int(c) - 40, int(c)] for c in contacts[i::2]] + [[5000, 5040]] for i in (0, 1)]
     meta = {
@@ -87,7 +127,13 @@ def test_voisard_counts_packets_not_rows(tmp_path):
         "TrialBoundaries": [100, 2200],
         "UTurnBoundaries": [1100, 1200],
     }
-    (folder / "99-1.json").write_text(json.dumps(meta | {"LeftFootEvents": events[0], "RightFootEvents": events[1]}))
+    (folder / f"{name}.json").write_text(json.dumps(meta | {"LeftFootEvents": events[0], "RightFootEvents": events[1]}))
+    return tables
+
+
+def test_voisard_counts_packets_not_rows(tmp_path):
+    folder = tmp_path / "voisard_healthy_imu" / "GaitData"
+    tables = write_trial(folder)
     (out,) = recordings.load(folder.parent)
     assert out.recording_id == "99-1_out" and out.samples == 2300 and out.sex == "female" and out.mass_kg is None
     np.testing.assert_allclose(out.signals["lower_back_acc_x"][200:], tables["lb"][200:, 0], atol=1e-6)
@@ -95,6 +141,45 @@ def test_voisard_counts_packets_not_rows(tmp_path):
     (folder / "99-1_rf.txt").unlink()
     with pytest.raises(InputError, match="99-1_rf"):
         recordings.load(folder.parent)
+
+
+def rewritten(key, value):
+    def change(path):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (rewritten("UTurnBoundaries", []), "pairs of samples"),
+        (rewritten("LeftFootEvents", [[100]]), "pairs of samples"),
+        (rewritten("TrialBoundaries", "all"), "pairs of samples"),
+        (rewritten("Height", {"cm": 170}), "Height"),
+        (lambda path: path.write_text("[]"), "pairs of samples"),
+        (lambda path: path.write_bytes(b"\xe9"), "pairs of samples"),
+    ],
+)
+def test_an_odd_annotation_is_one_sentence_and_ends_no_other(tmp_path, caplog, change, words):
+    folder = tmp_path / "voisard_healthy_imu"
+    for name in ("99-1", "99-2"):
+        write_trial(folder, name)
+    change(folder / "99-1.json")
+    read, refused = recordings.read_all(folder)
+    assert [r.recording_id for r in read] == ["99-2_out"] and [one.recording_id for one in refused] == ["99-1"]
+    assert words in refused[0].message and "99-1.json" in refused[0].message and "\n" not in refused[0].message
+    assert recordings.load(folder) and refused[0].message in caplog.messages[0]
+
+
+def test_a_sensors_file_cut_in_half_loses_the_way_that_it_lacks(tmp_path):
+    folder = tmp_path / "voisard_healthy_imu"
+    write_trial(folder)
+    path = folder / "99-1_rf.txt"
+    path.write_bytes(path.read_bytes()[: int(0.55 * path.stat().st_size)])
+    (out,), (back,) = recordings.read_all(folder)
+    assert out.recording_id == "99-1_out" and out.truth["walking_speed_mps"] == pytest.approx(1.0, abs=0.02)
+    assert back.recording_id == "99-1_back" and "99-1_rf.txt ends at" in back.message
 
 
 @pytest.mark.parametrize("away", [1.0, -1.0])
@@ -126,6 +211,15 @@ def test_gaitvalidation_turns_the_camera_into_the_world(tmp_path, away):
     assert points["head_top"][0, 1] > points["ankle_r"][0, 1]
     assert points["ankle_r"][0, 2] - points["ankle_l"][0, 2] == pytest.approx(0.1)
     assert np.ptp(rooted.points()["pelvis"]) == 0.0
+    # who enters the picture late is read from there on, and nobody at all is one sentence
+    late = np.where(np.arange(frames)[:, None, None] < 60, np.nan, pose)
+    np.save(folder / "keypoints_any" / "New_001_T1.npy", late)
+    scale, _ = recordings.load(folder)
+    assert scale.start_s == 1.0 and np.ptp(scale.section().points()["pelvis"][:, 0]) > 0
+    for nobody in (pose[:0], pose * np.nan):
+        np.save(folder / "keypoints_any" / "New_001_T1.npy", nobody)
+        with pytest.raises(InputError, match=r"New_001_T1\.npy shows the pelvis in none of its"):
+            recordings.load(folder)
 
 
 def test_mobgap_prefers_optical_bouts_and_converts_units(tmp_path):
@@ -139,6 +233,7 @@ def test_mobgap_prefers_optical_bouts_and_converts_units(tmp_path):
     trial = {"SU": {"LowerBack": sensor}, "Standards": standards}
     savemat(person / "data.mat", {"data": {"TimeMeasure1": {"Test5": {"Trial1": trial}}}})
     savemat(person / "infoForAlgo.mat", {"infoForAlgo": {"TimeMeasure1": {"Height": 180, "Weight": 80}}})
+    (tmp_path / "mobgap_example" / "participant_metadata.json").write_text("[]")
     (read,) = recordings.load(tmp_path / "mobgap_example")
     np.testing.assert_allclose(np.column_stack(read.imu("lower_back")), values, atol=1e-9)
     assert read.pathology == "parkinson" and read.height_m == 1.8 and read.truth["walking_speed_mps"] == 1.1
@@ -179,6 +274,25 @@ def test_a_folder_with_a_known_name_and_nothing_in_it_says_so(tmp_path):
         (tmp_path / name).mkdir()
         with pytest.raises(InputError):
             recordings.load(tmp_path / name)
+
+
+def test_a_broken_standing_trial_and_table_cost_sizes_only(tmp_path, monkeypatch, caplog):
+    folder = tmp_path / "schreiber_moissenet_2019"
+    folder.mkdir()
+    for name in ("9_ST", "9_C4_01"):
+        (folder / f"{name}.c3d").write_bytes(b"garbage" * 100)
+    time = np.arange(200) / RATE
+    places = {"L_IAS": (0.2, 0.9, -0.1), "R_IAS": (0.2, 0.9, 0.1), "L_IPS": (0.0, 0.9, -0.1), "R_IPS": (0.0, 0.9, 0.1)}
+    places |= dict.fromkeys(schreiber._NEEDED[4:], (0.1, 0.1, 0.0))
+    markers = {name: np.column_stack([x + time, y + 0 * time, z + 0 * time]) for name, (x, y, z) in places.items()}
+    walk = schreiber._Walk(folder / "9_C4_01.c3d", "9", RATE, markers, {"Left": [], "Right": []}, {}, 0.0)
+    monkeypatch.setattr(schreiber, "_walk", lambda path: walk)
+    (folder / "anthropometrics.csv").write_text("subjectID;age;height\n9;30;1,7\n")
+    read = recordings.load(folder)
+    assert [(r.kind, r.leg_length_m, r.height_m) for r in read] == [("markers", None, None), ("keypoints_3d", None, None)]
+    table, standing = caplog.messages
+    assert "anthropometrics.csv are separated by semicolons" in table
+    assert standing.startswith("a leg length is taken as unknown") and "9_ST.c3d" in standing
 
 
 def test_a_step_is_measured_where_each_heel_landed():

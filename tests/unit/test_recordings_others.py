@@ -47,7 +47,7 @@ def rest_of(folder, caplog):
     """What is read where row a cannot be, and the warning about it."""
     read = recordings.load(folder)
     assert [r.recording_id for r in read] == ["b", "c"]
-    assert "1 of 3 rows" in caplog.messages[-1]
+    assert caplog.messages[-1].endswith("left out: 1")
     assert not any("\n" in message for message in caplog.messages)
     return caplog.messages[0]
 
@@ -81,6 +81,7 @@ def test_truth_follows_from_sides_and_from_strides(folder):
         ({"affected_side": "Bilateral", "sex": "W"}, {"affected_side": "both", "sex": "female"}),
         ({"sex": "Unknown", "subject_id": "NA"}, {"sex": None, "subject_id": "NA"}),
         ({"height_m": "nan", "mass_kg": "-", "age_years": "unknown"}, {"height_m": None, "mass_kg": None, "age_years": None}),
+        ({"kind": "Keypoints_3D"}, {"kind": "keypoints_3d"}),
         ({"shoe": "red"}, {"other": {"shoe": "red"}}),
     ],
 )
@@ -103,17 +104,15 @@ def test_other_columns_are_kept_when_a_folder_is_written_again(folder, tmp_path)
         ("walking_speed_mps", "1.2 m/s"),
         ("walking_speed_mps", "inf"),
         ("walking_speed_mps", "0"),
-        ("age_years", "65+"),
-        ("sex", "x"),
-        ("affected_side", "west"),
         ("file", "gone.csv"),
+        ("kind", "video"),
     ],
 )
 def test_a_bad_row_is_named_and_counted_and_the_others_are_read(folder, caplog, column, value):
     rewrite(folder, **{column: value})
     said = rest_of(folder, caplog)
     assert value in said and (column in said or column == "file")
-    if column in ("height_m", "walking_speed_mps", "age_years"):
+    if column in ("height_m", "walking_speed_mps"):
         assert "line 2 of" in said and "write" in said
     rewrite(folder, 1, **{column: value})
     rewrite(folder, 2, **{column: value})
@@ -121,11 +120,30 @@ def test_a_bad_row_is_named_and_counted_and_the_others_are_read(folder, caplog, 
         recordings.load(folder)
 
 
-@pytest.mark.parametrize(("column", "value"), [("kind", "video"), ("subject_id", ""), ("recording_id", "b")])
-def test_a_malformed_index_ends_the_run(folder, column, value):
-    rewrite(folder, **{column: value})
-    with pytest.raises(InputError):
+def test_a_row_without_a_name_or_with_anothers_is_left_out(folder, caplog):
+    rewrite(folder, subject_id="")
+    assert "no subject_id" in rest_of(folder, caplog)
+    rewrite(folder, 0, recording_id="b", subject_id="a")
+    read, refused = recordings.read_all(folder)
+    assert [(r.recording_id, r.subject_id) for r in read] == [("b", "a"), ("c", "c")]
+    assert [one.recording_id for one in refused] == ["b"] and "twice" in refused[0].message
+
+
+def test_an_index_without_a_column_ends_the_run(folder):
+    pd.read_csv(folder / "recordings.csv").drop(columns="subject_id").to_csv(folder / "recordings.csv", index=False)
+    with pytest.raises(InputError, match="no column 'subject_id'"):
         recordings.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("age_years", "65+"), ("age_years", "90+"), ("sex", "diverse"), ("affected_side", "paretic left")]
+)
+def test_what_no_estimate_hangs_on_is_unknown_with_a_warning(folder, caplog, column, value):
+    rewrite(folder, **{column: value})
+    read = recordings.load(folder)
+    assert len(read) == 3 and getattr(read[0], column) is None
+    (said,) = caplog.messages
+    assert column in said and value in said and "unknown" in said
 
 
 def emptied(*columns, first, last):
@@ -145,10 +163,37 @@ def test_short_gaps_of_points_are_bridged_and_joints_never_seen_are_left_out(fol
     np.testing.assert_allclose(read.signals["knee_r_y"][:100], whole.signals["knee_r_y"][:100], atol=1e-7)
 
 
-def test_a_longer_gap_is_one_sentence(folder, caplog):
-    resignal(folder, emptied("ankle_l_x", first=100, last=115))
+def test_a_point_with_a_longer_gap_is_left_out(folder, caplog):
+    resignal(folder, emptied("neck_y", first=100, last=115))
+    read, whole, _ = recordings.load(folder)
+    assert read.joints == tuple(j for j in whole.joints if j != "neck") and (read.start_s, read.end_s) == (None, None)
+    (said,) = caplog.messages
+    assert said.startswith("neck of recording theirs/a is left out") and "0.32 s" in said
+
+
+@pytest.mark.parametrize(("first", "last", "span"), [(0, 59, (1.2, 7.98)), (350, 399, (0.0, 6.98)), (100, 115, (2.32, 7.98))])
+def test_a_recording_is_cut_to_the_longest_span_in_which_the_legs_are_seen(folder, caplog, first, last, span):
+    # the neck is lost for a little longer, which the cut section can bridge
+    resignal(
+        folder, lambda t: emptied("neck_x", first=first - 5, last=last + 5)(emptied("ankle_l_x", "knee_r_y", first=first, last=last)(t))
+    )
+    read, whole, _ = recordings.load(folder)
+    assert (read.start_s, read.end_s) == pytest.approx(span) and read.joints == whole.joints and "is cut to" in caplog.messages[0]
+    assert all(np.all(np.isfinite(values)) for values in read.section().signals.values())
+    np.testing.assert_allclose(read.section().signals["hip_l_x"][0], whole.signals["hip_l_x"][round(span[0] * RATE)], atol=1e-7)
+
+
+def test_outside_the_section_nothing_has_to_be_seen(folder, caplog):
+    resignal(folder, emptied(*(f"{joint}_x" for joint in LEGS), first=0, last=59))
+    rewrite(folder, start_s="1.2", end_s="7")
+    read = recordings.load(folder)[0]
+    assert (read.start_s, read.end_s) == (1.2, 7.0) and not caplog.messages
+
+
+def test_legs_that_are_never_seen_for_a_second_are_one_sentence(folder, caplog):
+    resignal(folder, lambda t: t.assign(ankle_l_x=t["ankle_l_x"].where(t.index % 50 < 30)))
     said = rest_of(folder, caplog)
-    assert "ankle_l_x" in said and "0.32 s" in said
+    assert "ankle_l" in said and "0.40 s" in said
 
 
 @pytest.mark.parametrize(
@@ -200,6 +245,15 @@ def with_emg(folder, table, side="Right"):
     rewrite(folder, emg_file="emg.csv", emg_side=side)
 
 
+def without_emg(folder, caplog):
+    """The one warning about the EMG of row a, whose walk is read."""
+    caplog.clear()
+    read = recordings.load(folder)
+    assert len(read) == 3 and read[0].emg is None and read[0].emg_side is None
+    (said,) = caplog.messages
+    return said
+
+
 def test_emg_is_checked(folder, caplog):
     good = pd.DataFrame({"percent": np.arange(101.0), "soleus_r": np.linspace(0, 1, 101)})
     with_emg(folder, good)
@@ -210,12 +264,14 @@ def test_emg_is_checked(folder, caplog):
         (good.assign(percent="x"), "percent"),
         (good.assign(soleus_r=["x", *good["soleus_r"][1:]]), "soleus_r"),
     ):
-        caplog.clear()
         with_emg(folder, bad)
-        assert words in rest_of(folder, caplog)
-    caplog.clear()
+        assert words in without_emg(folder, caplog)
     with_emg(folder, good, side="both")
-    assert "emg_side" in rest_of(folder, caplog)
+    assert "emg_side" in without_emg(folder, caplog)
+    with_emg(folder, good, side="")
+    assert "emg_side" in without_emg(folder, caplog)
+    rewrite(folder, emg_file="gone.csv", emg_side="l")
+    assert "gone.csv" in without_emg(folder, caplog)
 
 
 @pytest.mark.parametrize("about", ["name: q\nlicence: é\n".encode("latin1"), b"name: q\nunits: cm\n"])

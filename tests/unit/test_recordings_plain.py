@@ -148,9 +148,11 @@ BROKEN = {
     "no clock": (lambda t: t.drop(columns="time_s"), "time_s"),
     "a clock that runs back": (lambda t: t.assign(time_s=np.r_[t["time_s"][:50], t["time_s"][40:-10]]), "does not increase"),
     "another rate": (lambda t: t.assign(time_s=2 * t["time_s"]), "sampling_rate_hz"),
-    "a long gap": (lambda t: t.drop(index=range(100, 300)), "gap"),
+    "a clock that jumps": (lambda t: t.assign(time_s=t["time_s"] + 1e6 * (t.index > 500)), "gap"),
     "text for a number": (lambda t: t.assign(lower_back_acc_y="x"), "no number"),
-    "missing samples": (lambda t: t.assign(lower_back_acc_y=[np.nan, *t["lower_back_acc_y"][1:]]), "missing"),
+    "missing samples": (lambda t: t.assign(lower_back_acc_y=t["lower_back_acc_y"].where(t.index % 100 < 50)), "0.50 s"),
+    "no samples": (lambda t: t.assign(lower_back_acc_y=np.nan), "no samples"),
+    "semicolons": (lambda t: pd.DataFrame({";".join(t): [";".join(map(str, row)) for row in t.to_numpy()]}), "must be a comma"),
     "an unknown placement": (lambda t: t.rename(columns=lambda c: c.replace("lower_back", "tail")), "placement"),
 }
 
@@ -172,7 +174,6 @@ def test_broken_signals_are_one_clear_sentence(tmp_path, name):
         ("walking_speed_mps", 120, "unit"),
         ("step_time_l_s", 550, "unit"),
         ("kind", "video", "kind"),
-        ("sex", "x", "sex"),
         ("file", "gone.csv", "gone.csv"),
         ("subject_id", "", "subject_id"),
         ("end_s", 500, "section"),
@@ -185,6 +186,111 @@ def test_broken_rows_are_one_clear_sentence(tmp_path, column, value, words):
     index.to_csv(folder / "recordings.csv", index=False)
     with pytest.raises(InputError, match=words):
         recordings.load(folder)
+
+
+def _two_sets(tmp_path):
+    """A folder of two datasets of two recordings each."""
+    for name in ("good", "odd"):
+        write_plain([recording(dataset=name), recording(dataset=name, recording_id="a_2")], tmp_path / "all" / name)
+    return tmp_path / "all", tmp_path / "all" / "odd"
+
+
+def _of_all(folder, value, column):
+    index = pd.read_csv(folder / "recordings.csv").assign(**{column: value})
+    index.to_csv(folder / "recordings.csv", index=False)
+
+
+@pytest.mark.parametrize(
+    ("breaks", "refused"),
+    [
+        (lambda odd: _of_all(odd, 170, "height_m"), ["a_1", "a_2"]),
+        (lambda odd: (odd / "dataset.yaml").write_text("licence: x\n"), ["*"]),
+        (lambda odd: (odd / "recordings.csv").unlink(), ["*"]),
+        (lambda odd: (odd / "dataset.yaml").write_text("name: good\n"), ["a_1", "a_2"]),
+    ],
+)
+def test_a_bad_dataset_ends_no_other(tmp_path, caplog, breaks, refused):
+    folder, odd = _two_sets(tmp_path)
+    breaks(odd)
+    assert [r.name for r in recordings.load(folder)] == ["good/a_1", "good/a_2"]
+    assert [one.recording_id for one in recordings.read_all(folder)[1]] == refused
+    assert caplog.messages[-1].endswith(f"left out: {len(refused)}") and not any("\n" in said for said in caplog.messages)
+
+
+def test_datasets_of_which_none_can_be_read_are_an_error(tmp_path):
+    folder, odd = _two_sets(tmp_path)
+    for path in (odd, folder / "good"):
+        _of_all(path, 170, "height_m")
+    with pytest.raises(InputError, match="none of the 4 rows"):
+        recordings.load(folder)
+
+
+def test_a_sensor_in_a_wrong_unit_takes_no_other_with_it(tmp_path, caplog):
+    folder = write_plain([recording(signals=imu_signals(("lower_back", "sternum")))], tmp_path / "mine")
+    _edit(folder, lambda t: t.assign(**{c: t[c] / 9.80665 for c in t if c.startswith("sternum_acc")}))
+    (read,) = recordings.load(folder)
+    assert read.placements == ("lower_back",) and list(read.signals) == [f"lower_back_{c}" for c in IMU_CHANNELS]
+    (said,) = caplog.messages
+    assert said.startswith("sternum is left out") and "in g" in said
+    _edit(folder, lambda t: t.drop(columns="lower_back_gyr_x"))
+    with pytest.raises(InputError, match="lower_back_gyr_x"):
+        recordings.load(folder)
+
+
+def _turning(placement, heaviest, share):
+    """A limb's sensor that feels most, so many m/s^2 for a share of its strides, just where it turns least."""
+    phase = np.arange(1000) / RATE % 1.0
+    heavy = phase < share
+    signals = {f"{placement}_{c}": np.zeros(1000) for c in IMU_CHANNELS}
+    signals[f"{placement}_acc_y"] = np.where(heavy, heaviest, 9.8)
+    signals[f"{placement}_gyr_z"] = np.where(heavy, 0.1, 1.0 + phase)
+    return signals
+
+
+@pytest.mark.parametrize(("placement", "heaviest", "share"), [("thigh_r", 16.5, 0.3), ("thigh_r", 14.5, 0.7), ("foot_r", 32.5, 0.15)])
+def test_limbs_may_feel_more_than_gravity_where_they_turn_least(placement, heaviest, share):
+    good = _turning(placement, heaviest, share)
+    assert recording(signals=good).placements == (placement,)
+    for factor, channels, words in ((1 / 9.80665, "_acc_", "in g"), (9.80665, "_acc_", "unit"), (180 / np.pi, "_gyr_", "deg/s")):
+        with pytest.raises(InputError, match=words):
+            recording(signals={name: values * (factor if channels in name else 1) for name, values in good.items()})
+
+
+def test_a_sensor_is_bridged_cut_or_left_out_and_what_is_beside_the_section_is_not_looked_at(tmp_path, caplog):
+    folder = write_plain([recording(signals=imu_signals(("lower_back", "sternum")), start_s=2.0, end_s=9.0)], tmp_path / "mine")
+    path = next((folder / "signals").glob("*.csv"))
+    table = pd.read_csv(path)
+    back, chest = (f"{place}_gyr_x" for place in ("lower_back", "sternum"))
+
+    def read_with(*gaps):
+        broken = table.copy()
+        for column, first, last in gaps:
+            broken.loc[first:last, column] = np.nan
+        broken.to_csv(path, index=False)
+        caplog.clear()
+        return recordings.load(folder)[0]
+
+    read = read_with((back, 0, 150), (back, 500, 529))
+    assert read.placements == ("lower_back", "sternum") and (read.start_s, read.end_s) == (2.0, 9.0) and not caplog.messages
+    assert np.isnan(read.signals[back][0]) and np.all(np.isfinite(read.section().signals[back]))
+    np.testing.assert_allclose(read.signals[back][500:530], np.linspace(*table[back][[499, 530]], 32)[1:-1], atol=1e-7)
+    read = read_with((back, 500, 530))
+    assert read.placements == ("sternum",) and "0.31 s" in caplog.messages[0] and (read.start_s, read.end_s) == (2.0, 9.0)
+    read = read_with((back, 0, 280), (chest, 0, 250))
+    assert read.placements == ("lower_back", "sternum") and (read.start_s, read.end_s) == (2.81, 9.0) and "is cut to" in caplog.messages[0]
+    # rows that a file lacks are samples that are missing
+    table.drop(index=range(300, 400)).to_csv(path, index=False)
+    assert recordings.load(folder)[0].start_s == 4.0
+
+
+def test_joint_angles_are_bridged_or_left_out(caplog):
+    time = np.arange(400) / RATE
+    angles = {name: 0.3 * np.sin(time) for name in ("hip_flexion_r", "knee_flexion_r", "pelvis_list")}
+    angles["pelvis_list"] = np.where(np.arange(400) % 100 < 40, np.nan, angles["pelvis_list"])
+    angles["knee_flexion_r"] = np.where(np.arange(400) > 396, np.nan, angles["knee_flexion_r"])
+    read = recording(kind="joint_angles", signals=angles, start_s=None, end_s=None)
+    assert list(read.signals) == ["hip_flexion_r", "knee_flexion_r"] and caplog.messages[0].startswith("pelvis_list of recording")
+    assert read.signals["knee_flexion_r"][-1] == angles["knee_flexion_r"][396]
 
 
 def test_a_missing_file_a_broken_yaml_and_an_empty_folder(tmp_path):

@@ -171,7 +171,8 @@ def estimate_folder(
 
     Returns:
         One dictionary per recording, as of ``estimate``, with ``dataset, recording_id, subject_id, variant, kind`` before
-        it. A recording that the estimator cannot read is one too, and its sentence says why.
+        it. A recording that cannot be read is one too, and its sentence says why; those refused by ``recordings.load`` come
+        last, without ``subject_id`` and ``kind``, and where it is a whole dataset, ``*`` stands for its recordings.
 
     Raises:
         InputError: no dataset there, one of which nothing can be read, or a sensor that the estimator was not fitted for.
@@ -180,7 +181,8 @@ def estimate_folder(
     if sensor is not None:
         _fitted_for(sensor, fitted)
     results = []
-    for recording in tqdm(recordings.load(folder), desc="estimate"):
+    found, refused = recordings.read_all(folder)
+    for recording in tqdm(found, desc="estimate"):
         names = {name: getattr(recording, name) for name in ("dataset", "recording_id", "subject_id", "variant", "kind")}
         recording = _sized(recording, height_m, leg_length_m)
         try:
@@ -188,6 +190,10 @@ def estimate_folder(
             results.append(names | _judged(recording, fitted, chosen))
         except InputError as error:
             results.append(names | _not_judged(fitted, sensor, error))
+    for one in refused:
+        unknown = {"subject_id": "", "variant": "main", "kind": ""}
+        names = {"dataset": one.dataset, "recording_id": one.recording_id} | unknown
+        results.append(names | _not_judged(fitted, sensor, InputError(one.message)))
     return results
 
 

@@ -15,15 +15,27 @@ import pandas as pd
 
 from synthgait.errors import InputError
 from synthgait.recordings import falisse, gaitmap, gaitvalidation, mobgap, movingreality, plain, schreiber, singles, voisard, winner
-from synthgait.recordings.base import EMG_MUSCLES, KINDS, TRUTH, Recording, unique
+from synthgait.recordings.base import EMG_MUSCLES, KINDS, TRUTH, Recording, Refused, require_some, sifted, unique, warn
 from synthgait.recordings.plain import write_plain
 from synthgait.recordings.tables import read_table, require, sex
 
-__all__ = ["ADAPTERS", "EMG_MUSCLES", "KINDS", "TRUTH", "Recording", "find", "load", "reference_table", "write_plain"]
+__all__ = [
+    "ADAPTERS",
+    "EMG_MUSCLES",
+    "KINDS",
+    "TRUTH",
+    "Recording",
+    "Refused",
+    "find",
+    "load",
+    "read_all",
+    "reference_table",
+    "write_plain",
+]
 
 ENVIRONMENT_VARIABLE = "SYNTHGAIT_RECORDINGS"
 #: Folder name -> reader of a dataset in its public layout.
-ADAPTERS: dict[str, Callable[[Path], Iterator[Recording]]] = {
+ADAPTERS: dict[str, Callable[[Path], Iterator[Recording | Refused]]] = {
     adapter.NAME: adapter.read for adapter in (schreiber, movingreality, gaitvalidation, voisard, mobgap, gaitmap, falisse, winner, singles)
 }
 #: Where the table of speed, step length, cadence and size lies, in ``reference_tables``.
@@ -50,27 +62,47 @@ def find(explicit: Path | str | None = None) -> Path | None:
 
 
 def load(folder: Path | str) -> list[Recording]:
-    """All recordings of one dataset, or of every dataset in a folder of datasets.
+    """All recordings of one dataset, or of every dataset in a folder of datasets; of what cannot be read there are warnings.
 
     Raises:
-        InputError: no dataset there, or one that is incomplete or in a wrong unit.
+        InputError: no dataset there, or nothing in it that can be read.
     """
+    recordings, refused = read_all(folder)
+    warn(refused, Path(folder))
+    return recordings
+
+
+def read_all(folder: Path | str) -> tuple[list[Recording], list[Refused]]:
+    """As ``load``, and instead of warnings what could not be read, with the reasons."""
     folder = Path(folder).resolve()
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; give a dataset or a folder of datasets")
-    reader = _reader(folder)
-    if reader is not None:
-        return unique(reader(folder))
-    found = [(path, reader) for path in sorted(folder.iterdir()) if path.is_dir() and (reader := _reader(path)) is not None]
-    if not found:
+    recordings: list[Recording] = []
+    refused: list[Refused] = []
+    # a dataset, or a folder of them; a folder that is none is passed over
+    alone = _reader(folder) is not None
+    for path in [folder] if alone else sorted(path for path in folder.iterdir() if path.is_dir()):
+        good, bad = sifted(_read(path), path)
+        recordings += good
+        refused += bad
+    if not alone and not recordings and not refused:
         raise InputError(
             f"{folder} holds no dataset: neither a folder of a known name "
             f"({', '.join(sorted(ADAPTERS))}) nor dataset.yaml with recordings.csv"
         )
-    return unique(recording for path, reader in found for recording in reader(path))
+    recordings, twice = sifted(unique(recordings), folder)
+    refused += twice
+    require_some(recordings, refused, folder)
+    return recordings, refused
 
 
-def _reader(folder: Path) -> Callable[[Path], Iterator[Recording]] | None:
+def _read(folder: Path) -> Iterator[Recording | Refused]:
+    reader = _reader(folder)
+    if reader is not None:
+        yield from reader(folder)
+
+
+def _reader(folder: Path) -> Callable[[Path], Iterator[Recording | Refused]] | None:
     if plain.is_plain(folder):
         return plain.read
     if (folder / "dataset.yaml").is_file() != (folder / "recordings.csv").is_file():

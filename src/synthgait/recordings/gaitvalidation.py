@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from synthgait.errors import InputError
-from synthgait.recordings.base import Recording, merge_sides, readable, signal_table
-from synthgait.recordings.tables import number, one_line, read_table, require, sex
+from synthgait.recordings.base import Recording, Refused, merge_sides, readable, signal_table
+from synthgait.recordings.tables import number, number_or_unknown, one_line, read_table, require, sex
 
 NAME = "gaitvalidation_video_pose"
 LICENCE = "none stated: internal evaluation only"
@@ -53,8 +53,8 @@ _REPORT = {
 }
 
 
-def read(folder: Path) -> Iterator[Recording]:
-    """The trials of ``sensor_all_df.csv`` that have key points. Raises InputError for a bad file."""
+def read(folder: Path) -> Iterator[Recording | Refused]:
+    """The trials of ``sensor_all_df.csv`` that have key points. Raises InputError for a bad table."""
     index = read_table(folder / "sensor_all_df.csv")
     require(index, ("trial name", "ID"), folder / "sensor_all_df.csv")
     poses = {path.stem: path for path in sorted(folder.glob("keypoints*/*.npy"))}
@@ -65,7 +65,7 @@ def read(folder: Path) -> Iterator[Recording]:
             f"{folder} has no key points (keypoints*/<trial>.npy) for any trial of sensor_all_df.csv; the dataset is incomplete"
         )
     reports = folder / "sensor_report_noraxon"
-    yield from readable(folder, trials, lambda t: _recordings(*t, poses[t[0]], reports / f"{t[0]}.csv"))
+    yield from readable(NAME, trials, lambda t: _recordings(*t, poses[t[0]], reports / f"{t[0]}.csv"), lambda t: (t[0], poses[t[0]]))
 
 
 def _recordings(trial: str, row: Any, pose_path: Path, report_path: Path) -> Iterator[Recording]:
@@ -75,14 +75,17 @@ def _recordings(trial: str, row: Any, pose_path: Path, report_path: Path) -> Ite
         raise InputError(f"{pose_path} cannot be read as an array ({one_line(error)}); restore the file") from None
     if pose.ndim != 3 or pose.shape[1:] != (len(_JOINTS), 3):
         raise InputError(f"{pose_path} has shape {pose.shape}; (frames, {len(_JOINTS)}, 3) is expected")
+    depth = pose[:, _JOINTS.index("pelvis"), 2]
+    depth = depth[np.isfinite(depth)]
+    if not len(depth):
+        raise InputError(f"{pose_path} shows the pelvis in none of its {len(pose)} frames; leave the trial out")
     report = read_table(report_path, encoding="utf-8-sig")
     require(report, [column for column, _ in _REPORT.values()], report_path)
     values = report.iloc[0]
     truth = {
         name: value * factor for name, (column, factor) in _REPORT.items() if (value := number(values, column, report_path)) is not None
     }
-    away = pose[-1, _JOINTS.index("pelvis"), 2] >= pose[0, _JOINTS.index("pelvis"), 2]
-    sign = 1.0 if away else -1.0
+    sign = 1.0 if depth[-1] >= depth[0] else -1.0
     world = 0.001 * np.stack([sign * pose[..., 2], -pose[..., 1], sign * pose[..., 0]], axis=-1)
     rooted = world - world[:, [_JOINTS.index("pelvis")]]
     dizzy = str(row.get("Group", "")).upper() == "DIZ" or trial.lower().startswith("diz")
@@ -96,7 +99,7 @@ def _recordings(trial: str, row: Any, pose_path: Path, report_path: Path) -> Ite
             variant=variant,
             signals=signal_table({f"{j}_{a}": points[:, i, k] for i, j in enumerate(_JOINTS) for k, a in enumerate("xyz")}),
             sampling_rate_hz=_RATE_HZ,
-            age_years=number(row, "Age", f"sensor_all_df.csv of {trial}"),
+            age_years=number_or_unknown(row, "Age", f"sensor_all_df.csv of {trial}"),
             sex=sex(str(row.get("Gender", ""))),
             # the column says cm and holds metres
             height_m=_height_m(number(values, "Height [cm]", report_path)),

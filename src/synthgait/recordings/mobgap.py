@@ -9,6 +9,7 @@ velocities in deg/s. Apache-2.0 (Mobilise-D).
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ import numpy as np
 
 from synthgait.conventions import GRAVITY_MPS2, IMU_CHANNELS
 from synthgait.errors import InputError
-from synthgait.recordings.base import Recording, merge_sides, readable
+from synthgait.recordings.base import Recording, Refused, merge_sides, readable
 from synthgait.recordings.matlab import field, fields, load_mat
+from synthgait.recordings.tables import one_line
 
 NAME = "mobgap_example"
 LICENCE = "Apache-2.0"
@@ -27,18 +29,25 @@ _PATHOLOGIES = {"HA": "none", "MS": "multiple_sclerosis", "PD": "parkinson", "CO
 _SYSTEMS = ("Stereophoto", "INDIP")
 
 
-def read(folder: Path) -> Iterator[Recording]:
-    """All walking bouts of all people. Raises InputError for a file that is not of this layout."""
+def read(folder: Path) -> Iterator[Recording | Refused]:
+    """All walking bouts of all people. Raises InputError where there is no file of this layout."""
     files = sorted(folder.rglob("data.mat"))
     if not files:
         raise InputError(f"{folder} has no data/lab/<cohort>/<person>/data.mat; it is not {NAME}")
     people = _people(folder)
-    yield from readable(folder, files, lambda path: _person(path, people))
+    yield from readable(
+        NAME, files, lambda path: _person(path, people), lambda path: (f"{path.parent.parent.name}_{path.parent.name}", path)
+    )
 
 
 def _people(folder: Path) -> dict[str, Any]:
     found = sorted(folder.rglob("participant_metadata.json"))
-    return json.loads(found[0].read_text()) if found else {}
+    try:
+        people = json.loads(found[0].read_text()) if found else {}
+        return {cohort: dict(members) for cohort, members in people.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        logging.getLogger(__name__).warning("sizes are taken as unknown: %s cannot be read (%s); restore it", found[0], one_line(error))
+        return {}
 
 
 def _person(path: Path, people: dict[str, Any]) -> Iterator[Recording]:

@@ -18,10 +18,23 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from synthgait.conventions import AFFECTED_SIDES, SEXES
 from synthgait.errors import InputError
-from synthgait.recordings.base import EMG_MUSCLES, KINDS, TRUTH, Recording, channels_of, merge_sides, no_channel, readable, signal_table
-from synthgait.recordings.tables import fill_gaps, number, one_line, read_table, require, text, word
+from synthgait.recordings.base import (
+    EMG_MUSCLES,
+    KINDS,
+    TRUTH,
+    Recording,
+    Refused,
+    channels_of,
+    merge_sides,
+    no_channel,
+    readable,
+    signal_table,
+)
+from synthgait.recordings.tables import fill_gaps, number, number_or_unknown, one_line, read_table, require, text, word
 
+_LOG = logging.getLogger(__name__)
 _REQUIRED = ("recording_id", "subject_id", "file", "kind")
 #: Words of other people for ours, in small letters; any other pathology is kept as it is written.
 _WORDS = {
@@ -30,9 +43,13 @@ _WORDS = {
     "affected_side": {"l": "left", "r": "right", "bilateral": "both", "no": "none"},
     "emg_side": {"left": "l", "right": "r"},
 }
+#: All words that there are; what else is written there is unknown.
+_KNOWN = {"sex": SEXES, "affected_side": AFFECTED_SIDES, "emg_side": ("l", "r")}
+#: Samples that a clock lacks for longer are missing, not late.
+_LONGEST_STOP_S = 0.5
 #: With these joints markers show a walk as key points do.
 _LEGS = tuple(f"{joint}_{side}_{axis}" for joint in ("hip", "knee", "ankle") for side in "lr" for axis in "xyz")
-_NUMBERS = ("age_years", "height_m", "mass_kg", "leg_length_m", "start_s", "end_s")
+_NUMBERS = ("height_m", "mass_kg", "leg_length_m", "start_s", "end_s")
 COLUMNS = (
     *("recording_id", "subject_id", "file", "kind", "variant", "sampling_rate_hz", "start_s", "end_s"),
     *("age_years", "sex", "height_m", "mass_kg", "leg_length_m", "pathology", "affected_side"),
@@ -46,24 +63,18 @@ def is_plain(folder: Path) -> bool:
     return (folder / "dataset.yaml").is_file() and (folder / "recordings.csv").is_file()
 
 
-def read(folder: Path) -> Iterator[Recording]:
+def read(folder: Path) -> Iterator[Recording | Refused]:
     """Every row that can be read (see ``base.readable``). Markers with hips, knees and ankles, where no row of the same walk
     has key points in space, are those.
 
-    Raises InputError for a missing file or column, an unknown kind, a row without a name, and where no row can be read.
+    Raises InputError for a missing file or column.
     """
     about = _about(folder / "dataset.yaml")
     index_path = folder / "recordings.csv"
     table = read_table(index_path, dtype=str, keep_default_na=False)
     require(table, _REQUIRED, index_path)
     rows = [(f"line {line} of {index_path}", row) for line, (_, row) in enumerate(table.iterrows(), start=2)]
-    for where, row in rows:
-        for column in _REQUIRED:
-            if text(row, column) is None:
-                raise InputError(f"{where} has no {column}; fill it in")
-        if text(row, "kind") not in KINDS:
-            raise InputError(f"kind in {where} is {text(row, 'kind')!r}; write one of {', '.join(KINDS)}")
-    posed = {_walk_id(row) for _, row in rows if text(row, "kind") == "keypoints_3d"}
+    posed = {_walk_id(row) for _, row in rows if _kind(row) == "keypoints_3d"}
     unread: list[str] = []
 
     # several rows may describe one file; keep only the latest, they come together
@@ -74,8 +85,13 @@ def read(folder: Path) -> Iterator[Recording]:
 
     def recordings_of(part: tuple[str, pd.Series]) -> Iterator[Recording]:
         where, row = part
+        for column in _REQUIRED:
+            if text(row, column) is None:
+                raise InputError(f"{where} has no {column}; fill it in")
+        kind = _kind(row)
+        if kind not in KINDS:
+            raise InputError(f"kind in {where} is {text(row, 'kind')!r}; write one of {', '.join(KINDS)}")
         path, signals = signals_of(str(text(row, "file")))
-        kind = str(text(row, "kind"))
         alone = kind == "markers" and _walk_id(row) not in posed
         if alone and set(_LEGS) <= set(signals.columns):
             kind, alone = "keypoints_3d", False
@@ -84,14 +100,20 @@ def read(folder: Path) -> Iterator[Recording]:
             unread.append(recording.recording_id)
         yield recording
 
-    yield from readable(folder, rows, recordings_of)
+    yield from readable(
+        str(about["name"]), rows, recordings_of, lambda part: (text(part[1], "recording_id") or part[0].partition(" of ")[0], part[0])
+    )
     if unread:
-        logging.getLogger(__name__).warning(
+        _LOG.warning(
             "no method reads the markers of %s in %s, which have not both hips, knees and ankles (hip_l_x ...); "
             "name them so, or add rows of keypoints_3d with the same walk_id",
             ", ".join(unread),
             folder,
         )
+
+
+def _kind(row: Any) -> str:
+    return (text(row, "kind") or "").lower()
 
 
 def _walk_id(row: Any) -> str | None:
@@ -103,7 +125,21 @@ def read_signals(path: Path, kind: str) -> tuple[dict[str, np.ndarray], float | 
 
     Raises InputError for a missing or empty file, a column that is no number, a clock that runs back or has gaps.
     """
-    return _signals(read_table(path), None, path, kind)
+    table = read_table(path)
+    found = _signals(table, None, path, kind)
+    # no row says which part is meant, so that nothing may be missing
+    if found[1] is not None and len(_stops(table["time_s"].to_numpy(float), found[1])):
+        raise _stands(path, table["time_s"])
+    return found
+
+
+def _stops(time: np.ndarray, rate: float) -> np.ndarray:
+    """The samples after which a clock stands."""
+    return np.flatnonzero(np.diff(time) > max(_LONGEST_STOP_S, 1.5 / rate))
+
+
+def _stands(path: Path, time: Any) -> InputError:
+    return InputError(f"time_s of {path} has a gap of {np.max(np.diff(time)):.2f} s; split the recording there")
 
 
 def _about(path: Path) -> dict[str, Any]:
@@ -131,12 +167,8 @@ def _inside(folder: Path, file: str, index_path: Path) -> Path:
 def _recording(folder: Path, about: dict[str, Any], row: Any, where: str, kind: str, table: pd.DataFrame, path: Path) -> Recording:
     signals, rate = _signals(table, number(row, "sampling_rate_hz", where), path, kind)
     units = str(about.get("units") or about.get("keypoint_units") or ("px" if kind == "keypoints_2d" else "m"))
-    emg_file = word(row, "emg_file")
-    emg = None if emg_file is None else _emg(_inside(folder, emg_file, folder / "recordings.csv"))
-    texts = {column: _worded(row, column) for column in _WORDS}
-    emg_side = texts.pop("emg_side")
-    if emg is not None and emg_side not in ("l", "r"):
-        raise InputError(f"emg_side in {where} is {word(row, 'emg_side')!r}; write l or r")
+    emg = _emg_of(folder, row, where)
+    texts = {column: _worded(row, column, where) for column in _WORDS if column != "emg_side"}
     truth = {name: value for name in TRUTH if (value := number(row, name, where)) is not None}
     for name, value in truth.items():
         if value <= 0:
@@ -160,7 +192,8 @@ def _recording(folder: Path, about: dict[str, Any], row: Any, where: str, kind: 
         truth=merge_sides(truth),
         reference_source=word(row, "reference_source") or "",
         emg=emg,
-        emg_side=None if emg is None else emg_side,
+        emg_side=None if emg is None else _worded(row, "emg_side", where),
+        age_years=number_or_unknown(row, "age_years", where),
         pixels=units == "px",
         licence=str(about.get("licence", about.get("license", "")) or ""),
         citation=str(about.get("citation", "") or ""),
@@ -170,13 +203,33 @@ def _recording(folder: Path, about: dict[str, Any], row: Any, where: str, kind: 
     )
 
 
-def _worded(row: Any, column: str) -> str | None:
-    """One of our words for what a row says; what is no word of ours as it is written."""
+def _worded(row: Any, column: str, where: str) -> str | None:
+    """One of our words for what a row says; a pathology that is no word of ours as it is written, all else None with a warning."""
     value = word(row, column)
     if value is None:
         return None
     found = _WORDS[column].get(value.lower(), value)
-    return found if column == "pathology" else found.lower()
+    if column == "pathology":
+        return found
+    if found.lower() in _KNOWN[column]:
+        return found.lower()
+    _LOG.warning("%s in %s is %r and taken as unknown; write one of %s", column, where, value, ", ".join(_KNOWN[column]))
+    return None
+
+
+def _emg_of(folder: Path, row: Any, where: str) -> pd.DataFrame | None:
+    """A row's envelopes; None, with a warning, where they cannot be read: the walk can."""
+    file = word(row, "emg_file")
+    if file is None:
+        return None
+    try:
+        table = _emg(_inside(folder, file, folder / "recordings.csv"))
+    except InputError as error:
+        _LOG.warning("the EMG of %s is left out: %s", where, error)
+        return None
+    if word(row, "emg_side") is None:
+        _LOG.warning("the EMG of %s is left out: there is no emg_side; write l or r", where)
+    return None if _worded(row, "emg_side", where) is None else table
 
 
 def _first_time(table: pd.DataFrame) -> float:
@@ -203,12 +256,15 @@ def _signals(table: pd.DataFrame, rate: float | None, path: Path, kind: str) -> 
     if rate is not None and abs(rate - measured) > 0.02 * rate:
         raise InputError(f"sampling_rate_hz is {rate:g} but time_s of {path} steps at {measured:.4g} Hz; correct one of them")
     rate = rate or measured
+    if time[-1] - time[0] > 2 * len(time) / rate + _LONGEST_STOP_S:
+        raise _stands(path, time)
     grid = np.arange(round((time[-1] - time[0]) * rate) + 1) / rate + time[0]
     if len(grid) != len(time) or np.max(np.abs(grid - time)) > 0.1 / rate:
-        # dropped or jittering samples: put them on an even clock
-        if np.max(np.diff(time)) > 0.5:
-            raise InputError(f"time_s of {path} has a gap of {np.max(np.diff(time)):.2f} s; split the recording there")
-        values = fill_gaps(time, values, grid)
+        # dropped or jittering samples: put them on an even clock; where it stands for long, all is missing
+        filled = fill_gaps(time, values, grid)
+        for before in _stops(time, rate):
+            filled[(grid > time[before]) & (grid < time[before + 1])] = np.nan
+        values = filled
     return signal_table(dict(zip(channels, values.T, strict=True))), rate
 
 

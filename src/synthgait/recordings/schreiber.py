@@ -11,6 +11,7 @@ Hip joint centres after Harrington et al., J Biomech 2007;40:595. CC BY 4.0.
 from __future__ import annotations
 
 import itertools
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +22,8 @@ import pandas as pd
 from scipy.signal import butter, sosfiltfilt
 
 from synthgait.errors import InputError
-from synthgait.recordings.base import EMG_MUSCLES, Recording, merge_sides, readable, signal_table
-from synthgait.recordings.tables import number, one_line, read_table, sex
+from synthgait.recordings.base import EMG_MUSCLES, Recording, Refused, merge_sides, readable, sifted, signal_table
+from synthgait.recordings.tables import number, number_or_unknown, one_line, read_table, require, sex
 
 NAME = "schreiber_moissenet_2019"
 LICENCE = "CC BY 4.0"
@@ -42,33 +43,49 @@ class _Walk(NamedTuple):
     envelope_rate: float
 
 
-def read(folder: Path) -> Iterator[Recording]:
-    """All walking trials. Raises InputError for an unreadable c3d or a missing marker or event."""
+def read(folder: Path) -> Iterator[Recording | Refused]:
+    """All walking trials. Raises InputError where there is none."""
     people = _people(folder)
-    walks, largest = _walks(folder)
-    legs = dict(readable(folder, sorted(folder.rglob("*_ST.c3d")), lambda path: [(path.stem.split("_")[0], _leg_length(path))]))
-    yield from readable(folder, walks, lambda w: _recordings(w, people.get(w.subject, {}), legs.get(w.subject), largest))
+    walks, largest, refused = _walks(folder)
+    yield from refused
+    standing = readable(NAME, sorted(folder.rglob("*_ST.c3d")), lambda path: [(path.stem.split("_")[0], _leg_length(path))], _named)
+    lengths, unread = sifted(standing, folder)
+    for one in unread:
+        logging.getLogger(__name__).warning("a leg length is taken as unknown: %s", one.message)
+    legs = dict(lengths)
+    yield from readable(
+        NAME, walks, lambda w: _recordings(w, people.get(w.subject, {}), legs.get(w.subject), largest), lambda w: _named(w.path)
+    )
 
 
-def _walks(folder: Path) -> tuple[list[_Walk], dict[tuple[str, str], float]]:
-    """All walking trials, and the largest value of every envelope: (person, muscle) -> volts."""
+def _named(path: Path) -> tuple[str, Path]:
+    return path.stem, path
+
+
+def _walks(folder: Path) -> tuple[list[_Walk], dict[tuple[str, str], float], list[Refused]]:
+    """All walking trials, the largest value of every envelope, (person, muscle) -> volts, and what could not be read."""
     paths = [path for path in sorted(folder.rglob("*.c3d")) if _FILE.match(path.stem)]
     if not paths:
         raise InputError(f"{folder} has no file like 2014001_C4_05.c3d; it is not {NAME}")
-    walks = list(readable(folder, paths, lambda path: [_walk(path)]))
+    walks, refused = sifted(readable(NAME, paths, lambda path: [_walk(path)], _named), folder)
     largest: dict[tuple[str, str], float] = {}
     for walk in walks:
         for muscle, envelope in walk.envelopes.items():
             key = (walk.subject, muscle)
             largest[key] = max(largest.get(key, 0.0), float(envelope.max()))
-    return walks, largest
+    return walks, largest, refused
 
 
 def _people(folder: Path) -> dict[str, Any]:
     found = sorted(folder.rglob("anthropometrics.csv"))
     if not found:
         return {}
-    table = read_table(found[0], dtype={"subjectID": str})
+    try:
+        table = read_table(found[0], dtype={"subjectID": str})
+        require(table, ("subjectID",), found[0])
+    except InputError as error:
+        logging.getLogger(__name__).warning("age, sex and size are taken as unknown: %s", error)
+        return {}
     return {str(row["subjectID"]): row for _, row in table.iterrows()}
 
 
@@ -245,7 +262,7 @@ def _recordings(walk: _Walk, person: Any, leg_length_m: float | None, largest: d
             kind=kind,
             signals=signal_table(signals),
             sampling_rate_hz=walk.rate,
-            age_years=number(person, "age", where),
+            age_years=number_or_unknown(person, "age", where),
             sex=sex(person.get("gender")),
             height_m=number(person, "height", where),
             mass_kg=number(person, "mass", where),

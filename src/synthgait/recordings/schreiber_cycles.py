@@ -21,6 +21,7 @@ import numpy as np
 from synthgait.conventions import GRAVITY_MPS2
 from synthgait.errors import InputError
 from synthgait.recordings import schreiber
+from synthgait.recordings.base import require_some, warn
 from synthgait.recordings.tables import number
 
 PERCENT = np.arange(101.0)
@@ -58,7 +59,9 @@ def cycles(folder: Path) -> list[Cycle]:
         still = {m: xyz * np.array([turn, 1.0, turn]) for m, xyz in still.items()}
         standing[path.stem.split("_")[0]] = {side: _angles(still, side) for side in "rl"}
     people = schreiber._people(folder)
-    walks, largest = schreiber._walks(folder)
+    walks, largest, refused = schreiber._walks(folder)
+    require_some(walks, refused, folder)
+    warn(refused, folder)
     found = []
     for walk in walks:
         if walk.subject not in standing:

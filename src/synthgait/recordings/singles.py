@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from synthgait.errors import InputError
-from synthgait.recordings.base import Recording, readable, signal_table
+from synthgait.recordings.base import Recording, Refused, readable, signal_table
 from synthgait.signal_events import forward_axis
 
 NAME = "singles_opensim"
@@ -37,12 +37,12 @@ _NAMES = {
 }
 
 
-def read(folder: Path) -> Iterator[Recording]:
-    """All walking trc files. Raises InputError when there is none or one cannot be read."""
+def read(folder: Path) -> Iterator[Recording | Refused]:
+    """All walking trc files. Raises InputError when there is none."""
     paths = sorted(p for p in folder.rglob("*.trc") if "walk" in p.stem and "static" not in p.stem)
     if not paths:
         raise InputError(f"{folder} has no walking .trc file; it is not {NAME}")
-    yield from readable(folder, paths, _walk)
+    yield from readable(NAME, paths, _walk, lambda path: (path.stem, path))
 
 
 def _walk(path: Path) -> Iterator[Recording]:

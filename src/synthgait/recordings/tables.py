@@ -5,6 +5,7 @@ In: paths and rows. Out: data frames, numbers or None.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,28 @@ BLANK = ("-", "?", "na", "n/a", "nan", "<na>", "null", "unknown")
 
 
 def read_table(path: Path, **options: Any) -> pd.DataFrame:
-    """A CSV or text table. Raises InputError when it is missing, empty or unreadable."""
+    """A CSV or text table. Raises InputError when it is missing, empty, unreadable or (with no ``sep``) not separated by commas."""
     try:
+        if "sep" not in options:
+            _require_commas(path)
         table = pd.read_csv(path, **options)
     except FileNotFoundError:
         raise InputError(f"{path} is not there; the dataset is incomplete") from None
+    except InputError:
+        raise
     except (ValueError, OSError) as error:
         raise InputError(f"{path} cannot be read as a table ({one_line(error)}); restore the file") from None
     if table.empty:
         raise InputError(f"{path} has no rows; restore the file")
     return table
+
+
+def _require_commas(path: Path) -> None:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        heading = file.readline()
+    for mark, named in ((";", "semicolons"), ("\t", "tabs")):
+        if mark in heading and "," not in heading:
+            raise InputError(f"the columns of {path} are separated by {named}; the separator must be a comma, and decimals need a point")
 
 
 def one_line(error: Exception) -> str:
@@ -55,6 +68,15 @@ def number(row: Any, column: str, where: object) -> float | None:
     if not np.isfinite(found):
         raise InputError(f"{column} in {where} is {value!r}; write a plain number like 1.75, or nothing where it is unknown")
     return found
+
+
+def number_or_unknown(row: Any, column: str, where: object) -> float | None:
+    """As ``number`` for what no estimate hangs on: anything else is unknown, with a warning."""
+    try:
+        return number(row, column, where)
+    except InputError as error:
+        logging.getLogger(__name__).warning("%s is taken as unknown: %s", column, error)
+        return None
 
 
 def text(row: Any, column: str) -> str | None:

@@ -22,8 +22,8 @@ import numpy as np
 from synthgait.conventions import IMU_CHANNELS
 from synthgait.errors import InputError
 from synthgait.inertial import foot_strides
-from synthgait.recordings.base import Recording, merge_sides, readable
-from synthgait.recordings.tables import fill_gaps, number, read_table, require, sex
+from synthgait.recordings.base import Recording, Refused, merge_sides, readable
+from synthgait.recordings.tables import fill_gaps, number, number_or_unknown, one_line, read_table, require, sex
 
 NAME = "voisard_healthy_imu"
 LICENCE = "AGPL-3.0"
@@ -31,53 +31,69 @@ CITATION = "Voisard et al., Image Processing On Line 2023 (497)"
 #: What reference_source says of speeds that an integration of the feet's own sensors gave.
 FEET_REFERENCE = "hand-checked contacts; speed and stride length from zero-velocity integration of both feet"
 _RATE_HZ = 100.0
+_EVENTS = {"l": "LeftFootEvents", "r": "RightFootEvents"}
 _SENSORS = {"lb": "lower_back", "lf": "foot_l", "rf": "foot_r"}
 _COLUMNS = ("Acc_X", "Acc_Y", "Acc_Z", "Gyr_X", "Gyr_Y", "Gyr_Z")
+#: A sensor may lose its last packets; where it lost more of a way (a second), its file is cut off.
+_MOST_LOST = 100
 #: A way with fewer steps than this has no steady part.
 _MINIMUM_STEPS = 8
 
 
-def read(folder: Path) -> Iterator[Recording]:
-    """Both ways of all trials. Raises InputError for a missing file, column or annotation."""
+def read(folder: Path) -> Iterator[Recording | Refused]:
+    """Both ways of all trials. Raises InputError where there is no annotation."""
     annotations = sorted(p for p in folder.rglob("*.json") if p.stem.removesuffix("_meta").count("-") == 1)
     if not annotations:
         raise InputError(f"{folder} has no annotation like 7-4.json; it is not {NAME}")
-    yield from readable(folder, annotations, _trial)
+    yield from readable(NAME, annotations, _trial, lambda path: (path.stem.removesuffix("_meta"), path))
 
 
-def _trial(path: Path) -> Iterator[Recording]:
+def _trial(path: Path) -> Iterator[Recording | Refused]:
     try:
         meta = json.loads(path.read_text())
-        bounds, turn = meta["TrialBoundaries"], meta["UTurnBoundaries"]
-        events = {"l": meta["LeftFootEvents"], "r": meta["RightFootEvents"]}
-    except (ValueError, KeyError) as error:
+        (start, stop), (turning, turned) = meta["TrialBoundaries"], meta["UTurnBoundaries"]
+        events = sorted((contact, side) for side, key in _EVENTS.items() for _, contact in meta[key])
+    except KeyError as error:
         raise InputError(f"{path} lacks {error}; it is not an annotation of {NAME}") from None
-    signals = _signals(path)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path} is no annotation of {NAME}, which has pairs of samples ({one_line(error)}); restore the file") from None
+    signals, shortest = _signals(path)
     last = len(next(iter(signals.values())))
-    for way, (first, end) in (("out", (bounds[0], turn[0])), ("back", (turn[1], bounds[1]))):
+    for way, (first, end) in (("out", (start, turning)), ("back", (turned, stop))):
+        if last < end - _MOST_LOST:
+            said = f"{path} says that the way {way} ends at packet {end}, but {shortest.name} ends at {last}; restore the file"
+            yield Refused(NAME, f"{path.stem.removesuffix('_meta')}_{way}", said)
+            continue
         end = min(end, last - 1)
-        contacts = sorted((contact, side) for side in "lr" for _, contact in events[side] if first <= contact <= end)
+        contacts = [(contact, side) for contact, side in events if first <= contact <= end]
         if end - first > 3 * _RATE_HZ and len(contacts) >= _MINIMUM_STEPS:
             yield _recording(path, meta, way, signals, first, end, contacts)
 
 
-def _signals(path: Path) -> dict[str, np.ndarray]:
+def _signals(path: Path) -> tuple[dict[str, np.ndarray], Path]:
+    """Channels on the common packet clock, and the file that ends first, where the clock ends."""
     stem = path.stem.removesuffix("_meta")
     tables = {}
     for suffix, placement in _SENSORS.items():
         file = path.with_name(f"{stem}_{suffix}.txt")
         table = read_table(file, sep="\t", skiprows=1)
         require(table, ("PacketCounter", *_COLUMNS), file)
+        # a row that is cut off is a lost packet
+        table = table[["PacketCounter", *_COLUMNS]].dropna()
         packets = table["PacketCounter"].to_numpy(float)
+        if not len(packets):
+            raise InputError(f"{file} has no whole row; restore the file")
         if np.any(np.diff(packets) <= 0):
             raise InputError(f"the packet counter of {file} does not increase; the file is damaged")
-        tables[placement] = (packets, table.loc[:, list(_COLUMNS)].to_numpy(float))
-    grid = np.arange(int(min(packets[-1] for packets, _ in tables.values())) + 1, dtype=float)
-    return {
+        tables[placement] = (packets, table.loc[:, list(_COLUMNS)].to_numpy(float), file)
+    end, shortest = min((packets[-1], file) for packets, _, file in tables.values())
+    grid = np.arange(int(end) + 1, dtype=float)
+    signals = {
         f"{placement}_{channel}": column
-        for placement, (packets, values) in tables.items()
+        for placement, (packets, values, _) in tables.items()
         for channel, column in zip(IMU_CHANNELS, fill_gaps(packets, values, grid).T, strict=True)
     }
+    return signals, shortest
 
 
 def _recording(
@@ -113,7 +129,7 @@ def _recording(
         sampling_rate_hz=_RATE_HZ,
         start_s=start_s,
         end_s=end_s,
-        age_years=number(meta, "Age", path),
+        age_years=number_or_unknown(meta, "Age", path),
         sex=sex(str(meta.get("Gender", ""))),
         height_m=None if height is None else height / 100.0,
         mass_kg=number(meta, "Weight", path),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -137,6 +138,50 @@ def test_killed_ten_times_and_resumed_it_gives_the_same_bytes(undisturbed: Path,
     (units / "small_00002.h5").write_bytes((units / "small_00002.h5").read_bytes()[:5000])
     packed = sweep.run(study, tmp_path / "run", progress=False, steps=STEPS)
     same_bytes(packed, undisturbed)
+
+
+def test_interrupted_it_ends_at_once_and_says_no_more_than_that(study: Study, tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(RUN)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(STANDINS), *sys.path]), "STANDIN_SECONDS": "60"}
+    command = [sys.executable, str(script), str(tmp_path / "small.yaml"), str(tmp_path / "run"), "1"]
+    process = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "run" / "solutions").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    # the scheduler and the process that solves take a moment to start
+    time.sleep(3.0)
+    begun = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    _, told = process.communicate(timeout=100)
+    assert time.monotonic() - begun < 6.0
+    assert told.strip().endswith("KeyboardInterrupt") and "CancelledError" not in told
+
+
+def test_a_call_that_close_all_ended_is_not_made_again() -> None:
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(workers.call, "a", "sweep_steps:echo", 1).result(timeout=60) == 1
+        waiting = thread.submit(workers.call, "a", "time:sleep", 60)
+        while not waiting.running():
+            time.sleep(0.01)
+        time.sleep(0.1)
+        workers.close_all()
+        with pytest.raises(workers.SideDied):
+            waiting.result(timeout=10)
+        assert not workers._all
+        # later calls have processes again
+        assert thread.submit(workers.call, "a", "sweep_steps:echo", 2).result(timeout=60) == 2
+    workers.close_all()
+
+
+def test_a_damaged_solution_is_made_again_and_what_follows_from_it(undisturbed: Path, study: Study, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(undisturbed.parent, tmp_path / "run"))
+    status = storage.read(undisturbed, groups=[]).table.set_index("trial_id")["status"]
+    child = next(t for t in study.plan() if t.parent is not None and status[t.parent] == "ok" and status[t.trial_id] == "ok")
+    solution = run / "solutions" / f"{child.parent}.npz"
+    solution.write_bytes(solution.read_bytes()[:2000])
+    (run / "units" / f"{child.trial_id}.h5").unlink()
+    same_bytes(sweep.run(study, run, progress=False, steps=STEPS), undisturbed)
 
 
 def test_a_sweep_ended_early_holds_some_of_each_pathology(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from synthgait import storage
+from synthgait import cli, inspection, storage
 from synthgait.errors import InputError
 from synthgait.simulate import sweep, workers
 from synthgait.studies import Study
@@ -182,6 +183,39 @@ def test_a_damaged_solution_is_made_again_and_what_follows_from_it(undisturbed: 
     solution.write_bytes(solution.read_bytes()[:2000])
     (run / "units" / f"{child.trial_id}.h5").unlink()
     same_bytes(sweep.run(study, run, progress=False, steps=STEPS), undisturbed)
+
+
+def test_a_run_with_damaged_trials_is_told_and_not_called_broken(undisturbed: Path, study: Study, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(undisturbed.parent, tmp_path / "run"))
+    whole = inspection.inspect(run)
+    table = storage.read(undisturbed, groups=[]).table
+    assert (whole["n_trials"], whole["n_ok"], whole["n_damaged"]) == (17, (table["status"] == "ok").sum(), 0)
+    assert whole["yield"] == inspection.inspect(undisturbed)["yield"] and whole["certificate"] == {"certificate_acceleration_error": 1e-9}
+    unit = run / "units" / "small_00002.h5"
+    unit.write_bytes(unit.read_bytes()[:5000])
+    told = inspection.inspect(run)
+    assert (told["kind"], told["n_trials"], told["n_damaged"]) == ("run", 16, 1)
+    assert "small_00002: `synthgait simulate` does damaged trials again" in inspection.text(told)
+    same_bytes(sweep.run(study, run, progress=False, steps=STEPS), undisturbed)
+    for unit in run.glob("units/*.h5"):
+        unit.write_bytes(b"")
+    assert inspection.inspect(run)["n_damaged"] == 17
+
+
+def test_the_verb_ends_with_what_came_of_the_trials(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sweep, "Steps", lambda: STEPS)
+    for extra in ([], ["--json", "-"]):
+        monkeypatch.setattr(sys, "argv", ["synthgait", "simulate", str(tmp_path / "small.yaml"), "-o", str(tmp_path / "run"), *extra])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert not ended.value.code
+        shown = capsys.readouterr().out
+        if not extra:
+            assert [line.partition(" ")[0] for line in shown.splitlines()].count("hemiparesis") == 1
+        else:
+            assert json.loads(shown)["yield"]["all"]["tried"] == 17
 
 
 def test_a_sweep_ended_early_holds_some_of_each_pathology(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

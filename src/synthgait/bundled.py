@@ -50,10 +50,26 @@ def generator() -> Path:
     return path
 
 
+class _EachKeyOnce(yaml.SafeLoader):
+    """Refuses a key that stands twice in one mapping, of which YAML would keep the last without a word."""
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        # here and not where mappings are made: by then merged keys (<<) may stand beside their own
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for name, line in ((key.value, key.start_mark.line + 1) for key, _ in node.value if isinstance(key.value, str)):
+            if name in seen:
+                raise InputError(f"line {line} gives the key {name!r} again; keep one of them")
+            seen.add(name)
+        return node
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file that holds a mapping. Raises InputError naming the file."""
+    """A YAML file that holds a mapping, each key once. Raises InputError naming the file."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _EachKeyOnce)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); give the path of a YAML file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

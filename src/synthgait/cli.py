@@ -41,16 +41,27 @@ def _show(figures: Any, lines: str, json_path: Path | None) -> None:
 def simulate(
     study: Annotated[str, typer.Argument(help="A study's YAML, or the name of a bundled one.")],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder of the run; by default runs/<study>.")] = None,
-    workers: Annotated[int, typer.Option(help="Trials at a time on this machine.")] = 1,
-    scheduler: Annotated[str | None, typer.Option(help="Address of a running dask scheduler.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Trials at a time on this machine; by default 1.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a running dask scheduler, which has workers of its own.")] = None,
+    json_path: Json = None,
 ) -> None:
     """Simulate a study: optimal-control walking, certified by OpenSim, packed into one dataset."""
     from synthgait import inspection, studies
     from synthgait.simulate import sweep
 
+    if scheduler is not None and workers is not None:
+        raise InputError("a --scheduler has workers of its own; leave --workers or --scheduler out")
     declared = studies.Study.load(study)
-    packed = sweep.run(declared, out or Path("runs") / declared.name, workers, scheduler)
-    typer.echo(inspection.text(inspection.inspect(packed)))
+    folder = out or Path("runs") / declared.name
+    if remark := declared.remark():
+        typer.echo(f"synthgait: {remark}", err=True)
+    try:
+        packed = sweep.run(declared, folder, 1 if workers is None else workers, scheduler)
+    except KeyboardInterrupt:
+        typer.echo(f"synthgait: stopped; what is done is in {folder}, and the same command goes on from there", err=True)
+        raise typer.Exit(130) from None
+    told = inspection.inspect(packed)
+    _show(told, inspection.text(told), json_path)
 
 
 @app.command()
@@ -276,6 +287,8 @@ def release(
 
     if not verify and not (folder and data):
         raise InputError("a release needs a folder and --data FILE, or --verify to check one that exists")
+    if verify and data:
+        raise InputError("--verify only checks a release that exists and reads no --data; leave one of them out")
     told = releases.create(data or [], folder, name=name, description=description) if folder and not verify else releases.verify(folder)
     _show(told, releases.text(told), json_path)
 

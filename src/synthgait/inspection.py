@@ -6,13 +6,15 @@ In: a path. Out: plain values for a table or for ``--json``.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from synthgait import ages, bundled, pathologies, release, storage
+import pandas as pd
+
+from synthgait import ages, bundled, pathologies, release, storage, yields
 from synthgait.errors import InputError
+from synthgait.simulate import sweep
 from synthgait.simulate.task import WalkingSolution
 from synthgait.studies import Study
 
@@ -26,6 +28,8 @@ def inspect(path: str | Path) -> dict[str, Any]:
         At least ``path, kind, format_version, n_trials, n_ok, n_subjects, by_pathology``. ``kind`` is one of
         ``conventions.DATASET_KINDS``, ``study``, ``pathology``, ``ages``, ``declaration``, ``run``,
         ``release``, ``generator``, ``estimator``, ``solution`` or ``broken``; a broken file has ``problem``, one sentence.
+        Simulated trials also have ``yield`` and ``certificate`` (``yields.told``), a run with damaged units ``n_damaged`` and
+        ``damaged``, a study whose cadences are clipped ``remark``.
 
     Raises:
         InputError: there is nothing at the path.
@@ -46,7 +50,7 @@ def _file(path: Path) -> dict[str, Any]:
     if head == b"\x89HDF\r\n\x1a\n":
         told = storage.describe(path)
         storage.check(path)
-        return told
+        return told | yields.told(storage.read(path, groups=[]).table) if told["kind"] == "seed" else told
     if head[:4] == b"PK\x03\x04":
         return _solution(path)
     if path.suffix in (".yaml", ".yml"):
@@ -66,18 +70,23 @@ def _folder(path: Path) -> dict[str, Any]:
 
 
 def _run(path: Path) -> dict[str, Any]:
-    units = [storage.describe(unit) for unit in sorted((path / "units").glob("*.h5"))]
-    statuses, kinds = Counter[str](), Counter[str]()
-    for unit in units:
-        statuses.update(unit["by_status"])
-        kinds.update(unit["by_pathology"])
-    subjects = {s for unit in (path / "units").glob("*.h5") for s in storage.read(unit, groups=[]).table["subject_id"]}
-    told = {"n_trials": len(units), "n_ok": statuses["ok"], "n_subjects": len(subjects), "by_pathology": dict(sorted(kinds.items()))}
-    return {
-        "kind": "run",
-        "format_version": units[0]["format_version"] if units else None,
-        "by_status": dict(sorted(statuses.items())),
-    } | told
+    tables, damaged, version = [], [], None
+    for unit in sorted((path / "units").glob("*.h5")):
+        try:
+            sweep.check_unit(unit)
+            version = version or storage.describe(unit)["format_version"]
+            tables.append(storage.read(unit, groups=[]).table)
+        except InputError:
+            damaged.append(unit.stem)
+    told: dict[str, Any] = {"kind": "run", "format_version": version, "n_damaged": len(damaged)}
+    if damaged:
+        told["damaged"] = f"{', '.join(damaged[:5])}{', ...' * (len(damaged) > 5)}: `synthgait simulate` does damaged trials again"
+    if not tables:
+        return told
+    table = pd.concat(tables, ignore_index=True)
+    counts = {f"by_{name}": dict(sorted(Counter(table[name]).items())) for name in ("status", "pathology")}
+    told |= {"n_trials": len(table), "n_ok": int((table["status"] == "ok").sum()), "n_subjects": int(table["subject_id"].nunique())}
+    return told | counts | yields.told(table)
 
 
 def _checkpoint(path: Path, kind: str, file: str, version_key: str) -> dict[str, Any]:
@@ -109,10 +118,7 @@ def _check_safetensors(path: Path) -> None:
 
 
 def _solution(path: Path) -> dict[str, Any]:
-    try:
-        solution = WalkingSolution.from_bytes(path)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
-        raise InputError(f"{path} is damaged or no solution of synthgait ({error}); solve it again") from error
+    solution = WalkingSolution.from_bytes(path)
     facts = {"status": solution.status, "stride_time_s": solution.stride_time_s, "cost": solution.cost, "iterations": solution.iterations}
     return {"kind": "solution", "n_trials": 1, "n_ok": int(solution.ok)} | facts
 
@@ -130,6 +136,7 @@ def _declaration(path: Path) -> dict[str, Any]:
             "n_trials": len(plan),
             "n_subjects": people,
             "by_pathology": dict(sorted(kinds.items())),
+            "remark": study.remark() or None,
         }
     if "sides" in content:
         table = pathologies.load(path)
@@ -144,7 +151,7 @@ def text(told: dict[str, Any]) -> str:
     """The same as lines for people."""
     lines = []
     for key, value in told.items():
-        if value not in (None, {}, []):
+        if value not in (None, {}, []) and key not in ("yield", "certificate"):
             shown = (
                 ", ".join(f"{k} {v}" for k, v in value.items())
                 if isinstance(value, dict)
@@ -153,4 +160,6 @@ def text(told: dict[str, Any]) -> str:
                 else value
             )
             lines.append(f"{key:<20} {shown}")
+    if came := yields.text(told):
+        lines += ["", came]
     return "\n".join(lines)

@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 import synthgait
-from synthgait import bundled, storage
+from synthgait import bundled, storage, yields
 from synthgait.conventions import FORMAT_VERSION, SIGNAL_GROUPS, TRIAL_COLUMNS
 from synthgait.errors import InputError
 from synthgait.trials import Trials
@@ -239,10 +239,11 @@ def _figures(table: pd.DataFrame) -> list[str]:
         f"| {' | '.join(heads)} |",
         "|---" * len(heads) + "|",
     ]
-    for pathology, rows in table.groupby("pathology"):
-        good = rows[rows["status"] == "ok"]
-        cells = [pathology, good["subject_id"].nunique(), len(rows), len(good), f"{100 * len(good) / len(rows):.0f} %"]
-        cells += [int((good["split"] == split).sum()) for split in splits]
+    for pathology, row in yields.of(table).items():
+        if pathology == yields.ALL:
+            continue
+        cells = [pathology, row["people"], row["tried"], row["certified"], yields.percent(row)]
+        cells += [int((table.loc[ok & (table["pathology"] == pathology), "split"] == split).sum()) for split in splits]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     lines += ["", "| quantity of the ok gaits | 5 % | median | 95 % |", "|---|---|---|---|"]
     for column in ("age_years", "height_m", "mass_kg", "walking_speed_mps", "cadence_spm", "stride_length_m", "step_width_m"):
@@ -312,7 +313,8 @@ def verify(folder: str | Path | None = None) -> dict[str, Any]:
     """Re-read a whole release, or without a folder the bundled seed dataset and its card.
 
     Returns:
-        ``n_trials, n_ok, n_subjects, by_pathology`` (ok trials), ``by_split`` (of a folder), ``n_files``.
+        ``n_trials, n_ok, n_subjects, by_pathology`` (ok trials), ``by_split`` (of a folder), ``n_files``, and
+        ``yield`` and ``certificate`` as ``yields.told`` gives them.
 
     Raises:
         InputError: the first thing that is wrong, naming the file.
@@ -379,13 +381,14 @@ def _summary(table: pd.DataFrame, n_files: int) -> dict[str, Any]:
         "n_subjects": int(table.loc[ok, "subject_id"].nunique()),
         "by_pathology": {str(k): int(v) for k, v in table.loc[ok, "pathology"].value_counts().sort_index().items()},
         "n_files": n_files,
-    }
+    } | yields.told(table)
 
 
 def text(told: dict[str, Any]) -> str:
-    """What ``verify`` found, in one sentence."""
+    """What ``verify`` found: one sentence, and what came of the trials."""
     counts = f"{told['n_ok']} gaits of {told['n_subjects']} people, of {told['n_trials']} that were tried"
-    return f"{counts}: {told['n_files']} files are what was released; SHA-256, stored checksums, format and figures agree."
+    agree = f"{told['n_files']} files are what was released; SHA-256, stored checksums, format and figures agree."
+    return f"{counts}: {agree}\n\n{yields.text(told)}"
 
 
 def _close(a: Any, b: Any) -> bool:

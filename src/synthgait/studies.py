@@ -29,11 +29,48 @@ from synthgait.gait import dimensionless_speed, leg_length_m, typical_cadence_sp
 from synthgait.musculoskeletal import MusculoskeletalModel
 from synthgait.simulate.normative import personal_habits
 from synthgait.simulate.task import Habits, WalkingTask
-from synthgait.subjects import AGE_RANGE_YEARS, Subject, draw_subject
+from synthgait.subjects import (
+    AGE_RANGE_YEARS,
+    HEIGHT_RANGE_M,
+    KNEE_VARUS_RANGE_RAD,
+    MASS_RANGE_KG,
+    STRENGTH_RANGE,
+    Subject,
+    draw_subject,
+    typical_height_m,
+)
 
 ENGINES = ("casadi", "moco")
 #: Limits of a prescribed stride time: outside them nobody walks.
 STRIDE_TIME_LIMITS_S = (0.55, 2.6)
+#: Speed over the square root of gravity times leg length: outside these limits nobody walks (people run from about 0.7 on: Kram
+#: et al., J Exp Biol 1997;200:821).
+FROUDE_LIMITS = (0.03, 0.75)
+_PRICE, _ANY_WEIGHT = (0.01, 20.0), (0.0, 20.0)
+#: Limits of what a task may ask for (modelling choice): effort has a price, people walk, floors are walked on in shoes.
+TASK_LIMITS = {
+    "excitation_weight": _PRICE,
+    "activation_weight": _PRICE,
+    "acceleration_weight": _ANY_WEIGHT,
+    "lumbar_weight": _ANY_WEIGHT,
+    "tracking_weight": _ANY_WEIGHT,
+    "trunk_weight": _ANY_WEIGHT,
+    "trunk_lean_rad": (-0.3, 0.7),
+    "minimum_step_width_m": (0.0, 0.3),
+    "contact_stiffness_factor": (0.2, 5.0),
+    "slope": (-0.15, 0.15),
+}
+#: What a group may fix of its people's bodies, by the name of the table's column, and its limits.
+BODY_LIMITS = {
+    "height_m": HEIGHT_RANGE_M,
+    "mass_kg": MASS_RANGE_KG,
+    "knee_varus_rad": KNEE_VARUS_RANGE_RAD,
+    "strength": STRENGTH_RANGE,
+}
+#: Of a height that is asked for, over the median of that age and sex, and of body mass index in kg/m2 (modelling choice).
+_HEIGHT_FACTORS, _BODY_MASS_INDEX = (0.75, 1.25), (10.0, 60.0)
+#: Keys of a group that came later than the seed's studies: unset, they leave configurations and their hashes as they were.
+_LATER_KEYS = (*BODY_LIMITS, "step_length_factor")
 #: What counts as one step of continuation in each direction of the plan's space.
 _NEAR = {"speed": 0.05, "cadence": 0.10, "size": 0.10, "strength": 0.20, "severity": 0.25, "lean": 0.15, "weights": 0.7, "contact": 0.4}
 _OTHER_PATHOLOGY, _OTHER_SIDE, _FREE_STRIDE_TIME = 1.5, 6.0, 1.0
@@ -46,14 +83,27 @@ class _Strict(BaseModel):
 Range = tuple[float, float]
 
 
-def _ordered_range(name: str, value: Range, limits: Range) -> None:
-    low, high = value
-    if not limits[0] <= low <= high <= limits[1]:
-        raise ValueError(f"{name} is [{low:g}, {high:g}]; give two rising numbers within {limits[0]:g} to {limits[1]:g}")
+def _check_range(name: str, value: float | Range, limits: Range) -> None:
+    """Raise ValueError, one sentence, unless the number or the range lies within the limits."""
+    low, high = value if isinstance(value, tuple) else (value, value)
+    if limits[0] <= low <= high <= limits[1]:
+        return
+    shown, give = (f"[{low:g}, {high:g}]", "two rising numbers") if isinstance(value, tuple) else (f"{low:g}", "a number")
+    hint = ""
+    if name.endswith("_rad") and limits[0] <= np.deg2rad(low) <= np.deg2rad(high) <= limits[1]:
+        hint = f" (radians: {high:g} degrees are {np.deg2rad(high):.3f})"
+    elif name == "slope" and limits[0] <= low / 100 <= high / 100 <= limits[1]:
+        hint = f" (rise over run: {high:g} % are {high / 100:g}, {high:g} degrees {np.tan(np.deg2rad(high)):.3f})"
+    raise ValueError(f"{name} is {shown}; give {give} within {limits[0]:g} to {limits[1]:g}{hint}")
+
+
+def _drawn(rng: np.random.Generator, value: float | Range) -> float:
+    """The number, or one uniform in the range."""
+    return float(rng.uniform(*value)) if isinstance(value, tuple) else float(value)
 
 
 class TaskRanges(_Strict):
-    """How the task is varied: every value is a number or a range [low, high] that trials draw from."""
+    """How the task is varied: every value is a number or a range [low, high] that trials draw from, within ``TASK_LIMITS``."""
 
     intervals: int = Field(30, ge=8, le=200)
     excitation_weight: float | Range = 1.0
@@ -68,10 +118,15 @@ class TaskRanges(_Strict):
     contact_stiffness_factor: float | Range = 1.0
     slope: float | Range = 0.0
 
+    @model_validator(mode="after")
+    def _possible(self) -> TaskRanges:
+        for name, limits in TASK_LIMITS.items():
+            _check_range(name, getattr(self, name), limits)
+        return self
+
     def draw(self, rng: np.random.Generator) -> dict[str, float]:
         """One value of each, uniform in its range."""
-        values = self.model_dump(exclude={"intervals"})
-        return {name: float(rng.uniform(*value)) if isinstance(value, tuple) else float(value) for name, value in values.items()}
+        return {name: _drawn(rng, value) for name, value in self.model_dump(exclude={"intervals"}).items()}
 
 
 class Group(_Strict):
@@ -80,9 +135,12 @@ class Group(_Strict):
     ``subjects`` people with ages spread evenly over ``age_years``; each walks ``trials_per_subject``
     times, with speeds spread evenly over ``walking_speed_mps`` or over ``froude_speed`` (speed over the
     square root of gravity times leg length), and cadences that are drawn, independently of speed, from
-    ``cadence_factor`` times the self-chosen one; a share ``free_cadence`` of the trials chooses its own
-    cadence. Each person's own curves lie ``personal_habits`` published standard deviations beside the textbook's
-    (``normative.personal_habits``). Severities and sides take turns. ``pathology`` may join several tables: "crouch+equinus".
+    ``cadence_factor`` times the self-chosen one, or step lengths from ``step_length_factor`` times the
+    self-chosen one, which at a given speed is the reciprocal; a share ``free_cadence`` of the trials chooses
+    its own cadence. ``height_m``, ``mass_kg``, ``knee_varus_rad`` and ``strength`` are a number or a range that each
+    person's is drawn from, and unset as ``draw_subject`` draws them. Each person's own curves lie ``personal_habits``
+    published standard deviations beside the textbook's (``normative.personal_habits``). Severities and sides take turns.
+    ``pathology`` may join several tables: "crouch+equinus".
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -96,8 +154,13 @@ class Group(_Strict):
     walking_speed_mps: Range | None = None
     froude_speed: Range | None = None
     cadence_factor: Range = (1.0, 1.0)
+    step_length_factor: Range | None = None
     free_cadence: float = Field(1.0, ge=0.0, le=1.0)
     personal_habits: float = Field(0.0, ge=0.0, le=3.0)
+    height_m: float | Range | None = None
+    mass_kg: float | Range | None = None
+    knee_varus_rad: float | Range | None = None
+    strength: float | Range | None = None
     task: TaskRanges = Field(default_factory=lambda: TaskRanges.model_validate({}))
 
     @model_validator(mode="after")
@@ -107,10 +170,13 @@ class Group(_Strict):
         if self.age_years is None and self.pathology == "none":
             raise ValueError("a group without a pathology needs age_years")
         if self.age_years is not None:
-            _ordered_range("age_years", self.age_years, AGE_RANGE_YEARS)
-        _ordered_range("walking_speed_mps", self.walking_speed_mps or (1, 1), (0.1, 2.2))
-        _ordered_range("froude_speed", self.froude_speed or (0.4, 0.4), (0.03, 0.75))
-        _ordered_range("cadence_factor", self.cadence_factor, (0.5, 2.5))
+            _check_range("age_years", self.age_years, AGE_RANGE_YEARS)
+        _check_range("walking_speed_mps", self.walking_speed_mps or (1, 1), (0.1, 2.2))
+        _check_range("froude_speed", self.froude_speed or (0.4, 0.4), FROUDE_LIMITS)
+        _check_range("cadence_factor", self.cadence_factor, (0.5, 2.5))
+        for name, value in self.body.items():
+            _check_range(name, value, BODY_LIMITS[name])
+        self._check_steps()
         if self.pathology == "none" and (self.severities or self.sides):
             raise ValueError("severities and sides need a pathology")
         if self.pathology != "none":
@@ -122,6 +188,21 @@ class Group(_Strict):
                     raise ValueError(f"{self.pathology} does not occur on side {side!r}; its sides are {', '.join(known)}")
             pathologies.age_years(self.pathology)
         return self
+
+    def _check_steps(self) -> None:
+        if self.step_length_factor is not None:
+            _check_range("step_length_factor", self.step_length_factor, (0.4, 2.0))
+            if "cadence_factor" in self.model_fields_set:
+                raise ValueError("at a given speed cadence_factor and step_length_factor are each other's reciprocal; give one of them")
+        asked = self.cadence_factor != (1.0, 1.0) or self.step_length_factor is not None
+        if asked and self.free_cadence == 1.0:
+            name = "cadence_factor" if self.step_length_factor is None else "step_length_factor"
+            raise ValueError(f"{name} is asked of nobody, as free_cadence is 1; give free_cadence too, as 0 for all trials to be asked")
+
+    @property
+    def body(self) -> dict[str, float | Range]:
+        """What is said of the people's bodies, by name."""
+        return {name: value for name in BODY_LIMITS if (value := getattr(self, name)) is not None}
 
     @property
     def ages(self) -> Range:
@@ -223,8 +304,13 @@ class Study:
         used = {group.pathology for group in self.declaration.groups} - {"none"}
         tables = {table.name: table.model_dump(mode="json") for name in used for table in pathologies.parts(name)}
         healthy = {name: table.model_dump(mode="json") for name, table in ages.tables().items()}
+        study = self.declaration.model_dump(mode="json")
+        for group in study["groups"]:
+            for key in _LATER_KEYS:
+                if group[key] is None:
+                    del group[key]
         content = {
-            "study": self.declaration.model_dump(mode="json"),
+            "study": study,
             "pathologies": tables,
             "ages": healthy,
             "synthgait_version": synthgait.__version__,
@@ -240,6 +326,14 @@ class Study:
     def plan(self) -> list[PlannedTrial]:
         """All trials in the order in which they can be solved; the same study gives the same plan."""
         return self._plan
+
+    def remark(self) -> str:
+        """One sentence on trials that are not asked for the cadence that was drawn, or an empty text."""
+        low, high = STRIDE_TIME_LIMITS_S
+        clipped = sum(trial.task.stride_time_s in STRIDE_TIME_LIMITS_S for trial in self.plan())
+        if not clipped:
+            return ""
+        return f"the cadence of {clipped} of {len(self.plan())} trials is clipped: a prescribed stride takes {low:g} to {high:g} s"
 
     @cached_property
     def _plan(self) -> list[PlannedTrial]:
@@ -268,12 +362,31 @@ class Study:
                 side = sides[i // len(group.severities) % len(sides)]
                 ill = {"pathology": group.pathology, "severity": severity, "affected_side": side}
             sex = group.sexes[i % len(group.sexes)]
-            subject = draw_subject(rng, f"{self.name}_{group.name}_{i:04d}", age_years=band, sex=sex, **ill)
+            body = {}
+            if group.body:
+                # a seed of their own: all else is drawn as for a group that says nothing of bodies
+                body_rng = np.random.default_rng(own_seed.spawn(1)[0])
+                body = {name: _drawn(body_rng, value) for name, value in group.body.items()}
+            subject = draw_subject(rng, f"{self.name}_{group.name}_{i:04d}", age_years=band, sex=sex, **ill, **body)
+            if body:
+                self._check_body(group, subject)
             strata = rng.permutation(group.trials_per_subject)
             habits = personal_habits(np.random.default_rng(habits_seed), group.personal_habits)
             for stratum, trial_seed in zip(strata, trial_seeds, strict=True):
                 trials.append(self._draw_trial(group, subject, habits, int(stratum), i, trial_seed))
         return trials
+
+    def _check_body(self, group: Group, subject: Subject) -> None:
+        """Raise InputError where height, mass, age and sex, each possible, are not together."""
+        person = f"{self.name}: group {group.name!r} asks for a {subject.sex} of {subject.age_years:.0f} years"
+        median = typical_height_m(subject.age_years, subject.sex)
+        low, high = (factor * median for factor in _HEIGHT_FACTORS)
+        if not low <= subject.height_m <= high:
+            raise InputError(f"{person} and {subject.height_m:.2f} m; give a height_m within {low:.2f} to {high:.2f}, or other age_years")
+        low, high = (index * subject.height_m**2 for index in _BODY_MASS_INDEX)
+        if not low <= subject.mass_kg <= high:
+            person += f", {subject.height_m:.2f} m and {subject.mass_kg:.0f} kg"
+            raise InputError(f"{person}; give a mass_kg within {low:.0f} to {high:.0f}, or another height_m")
 
     def _draw_trial(
         self, group: Group, subject: Subject, habits: Habits, stratum: int, person: int, seed: np.random.SeedSequence
@@ -285,13 +398,20 @@ class Study:
         speed = low + (high - low) * (stratum + offset) / group.trials_per_subject
         if group.froude_speed is not None:
             speed *= float(np.sqrt(GRAVITY_MPS2 * leg_length_m(subject)))
+        elif (froude := dimensionless_speed(speed, leg_length_m(subject))) > FROUDE_LIMITS[1]:
+            asked = (
+                f"{self.name}: group {group.name!r} asks a person of {subject.age_years:.0f} years and {subject.height_m:.2f} m to walk at"
+            )
+            told = f"{speed:.2f} m/s, a froude_speed of {froude:.2f}, and people run above {FROUDE_LIMITS[1]:g}"
+            raise InputError(f"{asked} {told}; lower walking_speed_mps or give froude_speed")
         drawn = group.task.draw(rng)
         stiffness = drawn.pop("contact_stiffness_factor")
         drawn["minimum_step_width_m"] *= subject.height_m / 1.75
         one_sided = subject.affected_side in ("left", "right")
         task = WalkingTask(float(speed), symmetric=not one_sided, intervals=group.task.intervals, habits=habits, **drawn)  # type: ignore[arg-type]
         task = pathologies.apply_to_task(task, subject)
-        factor = float(rng.uniform(*group.cadence_factor))
+        factor = _drawn(rng, group.step_length_factor or group.cadence_factor)
+        factor = factor if group.step_length_factor is None else 1.0 / factor
         free = bool(rng.uniform() < group.free_cadence)
         if not free:
             own = 120.0 / typical_cadence_spm(task.walking_speed_mps, subject.height_m)

@@ -18,6 +18,8 @@ from synthgait.errors import InputError
 AGE_RANGE_YEARS = (4.0, 100.0)
 HEIGHT_RANGE_M = (0.85, 2.20)
 MASS_RANGE_KG = (10.0, 200.0)
+STRENGTH_RANGE = (0.05, 3.0)
+KNEE_VARUS_RANGE_RAD = (-0.3, 0.3)
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,9 @@ class Subject:
         _within("age_years", self.age_years, AGE_RANGE_YEARS)
         _within("height_m", self.height_m, HEIGHT_RANGE_M)
         _within("mass_kg", self.mass_kg, MASS_RANGE_KG)
-        _within("strength", self.strength, (0.05, 3.0))
+        _within("strength", self.strength, STRENGTH_RANGE)
         _within("severity", self.severity, (0.0, 1.0))
-        _within("knee_varus_rad", self.knee_varus_rad, (-0.3, 0.3))
+        _within("knee_varus_rad", self.knee_varus_rad, KNEE_VARUS_RANGE_RAD)
         if self.leg_length_m is not None:
             _within("leg_length_m", self.leg_length_m, (0.40 * self.height_m, 0.62 * self.height_m))
         if self.sex not in SEXES:
@@ -96,12 +98,14 @@ def draw_subject(
 ) -> Subject:
     """Draw one person: age uniform in the range, height with a coefficient of variation of 4 %, body
     mass index with 12 %, leg length 0.5235 of height with 2 %, strength with 12 %, knee alignment
-    1 deg varus with 2.5 deg (Cooke et al. 1997). Keyword arguments fix a value instead.
+    1 deg varus with 2.5 deg (Cooke et al. 1997). Keyword arguments fix a value instead; mass and leg
+    length go with a height that is fixed.
     """
     age = float(rng.uniform(*age_years))
     drawn_sex = SEXES[int(rng.integers(2))]
     sex = sex or drawn_sex
     height = typical_height_m(age, sex) * float(np.clip(rng.normal(1.0, 0.04), 0.9, 1.1))
+    height = float(fixed.get("height_m", height))
     mass = typical_mass_kg(age, sex, height) * float(np.clip(rng.normal(1.0, 0.12), 0.75, 1.5))
     leg = 0.5235 * float(np.clip(rng.normal(1.0, 0.02), 0.95, 1.05)) * height
     strength = float(np.clip(rng.normal(1.0, 0.12), 0.7, 1.3))

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synthgait import cli, storage
+from synthgait import bundled, cli, storage
 from synthgait.conventions import SIGNAL_GROUPS
+from synthgait.simulate import sweep
 from synthgait.trials import Trials
 
 
@@ -47,6 +48,12 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
         ("copy", "nothing"),
         ("release", tmp_path / "folder"),
         ("release", tmp_path, "--verify"),
+        ("release", tmp_path, "--verify", "--data", data),
+        ("simulate", "quick", "-o", data),
+        ("simulate", "quick", "-o", data / "x"),
+        ("simulate", "quick", "-o", "/proc/x"),
+        ("simulate", "quick", "-o", tmp_path / "run", "--workers", 2, "--scheduler", "tcp://127.0.0.1:9"),
+        ("simulate", "quick", "-o", tmp_path / "run", "--workers", 0),
     ):
         before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
         assert run(monkeypatch, *arguments) == 2
@@ -113,3 +120,43 @@ def test_the_command_loads_neither_casadi_nor_opensim() -> None:
     code = f"import sys, {modules}; print({{'casadi', 'opensim', 'torch'}} & set(sys.modules))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("address", ["foo", "ucx://a:b", "tcp://127.0.0.1:99999"])
+def test_an_address_where_no_scheduler_can_be_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, address: str
+) -> None:
+    assert run(monkeypatch, "simulate", "quick", "-o", tmp_path / "run", "--scheduler", address) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith(f"synthgait: no dask scheduler answers at {address!r}") and "tcp://HOST:PORT" in told
+
+
+def test_a_stopped_sweep_says_that_it_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    def stopped(*_: object) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweep, "run", stopped)
+    assert run(monkeypatch, "simulate", "seed_v1", "-o", tmp_path / "run") == 130
+    clipped, told = capsys.readouterr().err.splitlines()
+    assert "25 of 1884 trials is clipped" in clipped and "the same command goes on" in told and str(tmp_path / "run") in told
+
+
+def test_inspect_tells_what_came_of_trials(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {
+            "trial_id": list("abc"),
+            "subject_id": ["u", "u", "v"],
+            "pathology": "none",
+            "status": ["ok", "ok", "not_certified"],
+            "certificate_defect_error": [1e-12, 3e-12, 0.5],
+        }
+    )
+    storage.write(Trials(table), tmp_path / "seed.h5")
+    assert run(monkeypatch, "inspect", tmp_path / "seed.h5", "--json", tmp_path / "told.json") == 0
+    told, shown = json.loads((tmp_path / "told.json").read_text()), capsys.readouterr().out.splitlines()
+    same = {"tried": 3, "certified": 2, "people": 1}
+    assert told["yield"] == {"none": same, "all": same}
+    assert told["certificate"] == {"certificate_defect_error": 3e-12}, "of the certified trials only"
+    assert "none 3 2 67 % 1" in [" ".join(line.split()) for line in shown] and shown[-1].split()[1] == "3.0e-12"
+    assert run(monkeypatch, "inspect", bundled.folder("simulations") / "seed_v1.yaml") == 0
+    assert "25 of 1884 trials is clipped" in capsys.readouterr().out

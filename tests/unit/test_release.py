@@ -164,9 +164,15 @@ def test_what_ships_is_verified(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     with pytest.raises(SystemExit) as ended:
         cli.main()
     told = capsys.readouterr()
-    assert not ended.value.code and told.err == "" and told.out.count("\n") == 1 and "agree" in told.out
+    sentence, empty, *came = told.out.splitlines()
+    assert not ended.value.code and told.err == "" and "agree" in sentence and empty == ""
     table = storage.read(bundled.seed_dataset(), groups=[]).table
-    assert f"{(table['status'] == 'ok').sum()} gaits" in told.out
+    assert f"{(table['status'] == 'ok').sum()} gaits" in sentence
+    assert came[-1].split()[0].startswith("certificate_") and float(came[-1].split()[1]) < 1e-3
+    row = next(line.split() for line in came if line.startswith("hemiparesis"))
+    ill = table[table["pathology"] == "hemiparesis"]
+    people = ill.loc[ill["status"] == "ok", "subject_id"].nunique()
+    assert row[1:3] == [str(len(ill)), str((ill["status"] == "ok").sum())] and row[-1] == str(people)
 
 
 def test_a_damaged_bundle_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +186,13 @@ def test_a_damaged_bundle_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         card.write_text("\n".join(lines).replace(change, to, 1) if change else "\n".join(lines))
 
     carded()
-    assert release.verify() == {"n_trials": 90, "n_ok": 81, "n_subjects": 30, "n_files": 2, "by_pathology": {"none": 54, "parkinson": 27}}
+    came = {
+        "none": {"tried": 60, "certified": 54, "people": 20},
+        "parkinson": {"tried": 30, "certified": 27, "people": 10},
+        "all": {"tried": 90, "certified": 81, "people": 30},
+    }
+    counts = {"n_trials": 90, "n_ok": 81, "n_subjects": 30, "n_files": 2, "by_pathology": {"none": 54, "parkinson": 27}}
+    assert release.verify() == counts | {"yield": came, "certificate": {}}
     with h5py.File(path) as file:
         inside = file["signals/joint_angles"].id.get_chunk_info(0).byte_offset + 100
     broken = bytearray(whole)

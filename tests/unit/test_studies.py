@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from synthgait.errors import InputError
+from synthgait.gait import typical_cadence_spm
 from synthgait.simulate.normative import personal_habits
 from synthgait.studies import STRIDE_TIME_LIMITS_S, Study
+from synthgait.subjects import draw_subject
 
 GOOD = """
 name: test
@@ -125,6 +127,24 @@ def test_a_group_may_have_two_pathologies_at_once(tmp_path: Path) -> None:
         ("seed: 1\n", "", "'seed' is missing"),
         ("name: stroke", "name: adults", "same name"),
         ("groups:", "groups: [", "not YAML"),
+        ("seed: 1", "seed: 1\nname: other", r"line 5 gives the key 'name' again"),
+        ("tracking_weight: [0.5, 1.5]", "tracking_weight: -1", r"tracking_weight is -1; give a number within 0 to 20"),
+        ("tracking_weight: [0.5, 1.5]", "tracking_weight: .nan", "tracking_weight is nan"),
+        ("tracking_weight: [0.5, 1.5]", "tracking_weight: [0, .inf]", r"tracking_weight is .0, inf.; give two rising numbers"),
+        ("tracking_weight: [0.5, 1.5]", "excitation_weight: 0", "excitation_weight is 0; give a number within 0.01 to 20"),
+        ("tracking_weight: [0.5, 1.5]", "activation_weight: [-1, 1]", "activation_weight is .-1, 1."),
+        ("tracking_weight: [0.5, 1.5]", "slope: [0.1, -0.1]", r"slope is .0.1, -0.1.; give two rising numbers within -0.15 to 0.15"),
+        ("tracking_weight: [0.5, 1.5]", "slope: 3", r"slope is 3; .*rise over run: 3 % are 0.03, 3 degrees 0.052"),
+        ("tracking_weight: [0.5, 1.5]", "trunk_lean_rad: 20", r"trunk_lean_rad is 20; .*radians: 20 degrees are 0.349"),
+        ("tracking_weight: [0.5, 1.5]", "minimum_step_width_m: -0.5", "minimum_step_width_m is -0.5; give a number within 0 to 0.3"),
+        ("contact_stiffness_factor: [0.5, 2.0]", "contact_stiffness_factor: 1000", "contact_stiffness_factor is 1000"),
+        ("free_cadence: 0.25", "knee_varus_rad: [-5, 5]", r"knee_varus_rad is .-5, 5.; .*radians: 5 degrees are 0.087"),
+        ("free_cadence: 0.25", "strength: 0", "strength is 0; give a number within 0.05 to 3"),
+        ("free_cadence: 0.25", "height_m: 175", "height_m is 175; give a number within 0.85 to 2.2"),
+        ("free_cadence: 0.25", "mass_kg: 300", "mass_kg is 300"),
+        ("free_cadence: 0.25", "step_length_factor: [0.8, 1.2]", "give one of them"),
+        ("    free_cadence: 0.25\n", "", "cadence_factor is asked of nobody, as free_cadence is 1"),
+        ("cadence_factor: [0.75, 1.25]", "step_length_factor: [0.1, 1.2]", "step_length_factor is .0.1, 1.2."),
     ],
 )
 def test_an_error_is_one_sentence_that_names_the_key(tmp_path: Path, old: str, new: str, told: str) -> None:
@@ -165,3 +185,69 @@ def test_personal_habits_scatter_as_published() -> None:
     tilt, hip = (np.array([habits[name][1] for habits in drawn]) for name in ("pelvis_tilt", "hip_flexion_l"))
     assert np.corrcoef(tilt, hip)[0, 1] < -0.7
     assert personal_habits(np.random.default_rng(0), 0.0) == ()
+
+
+OTHER_BODIES = """    height_m: [1.5, 1.6]
+    mass_kg: 60
+    knee_varus_rad: [0.1, 0.15]
+    strength: [0.3, 0.4]
+"""
+
+
+def test_bodies_are_as_a_study_says_and_all_else_as_without(tmp_path: Path) -> None:
+    plain = load(tmp_path)
+    asked = load(tmp_path, GOOD.replace("    free_cadence: 0.25\n", "    free_cadence: 0.25\n" + OTHER_BODIES))
+    people = {t.subject.subject_id: t.subject for t in plain.plan()}
+    adults = [t for t in asked.plan() if "adults" in t.subject.subject_id]
+    assert len({t.subject.height_m for t in adults}) == 12
+    for trial in adults:
+        subject, before = trial.subject, people[trial.subject.subject_id]
+        assert 1.5 <= subject.height_m <= 1.6 and subject.mass_kg == 60.0
+        assert 0.1 <= subject.knee_varus_rad <= 0.15 and 0.3 <= subject.strength <= 0.4
+        assert subject.leg_length_m / subject.height_m == pytest.approx(before.leg_length_m / before.height_m)
+        assert (subject.age_years, subject.sex) == (before.age_years, before.sex)
+        assert trial.row()["height_m"] == subject.height_m
+    ill = [t.subject for t in asked.plan() if "stroke" in t.subject.subject_id]
+    assert ill and all(people[subject.subject_id] == subject for subject in ill)
+    # a key that is not set leaves the configuration, and so the folders of runs, as they were before there was the key
+    assert "height_m" not in plain.resolved().split('"study"')[1] and '"height_m": null' not in asked.resolved()
+
+
+def test_mass_goes_with_a_height_that_is_given() -> None:
+    one, other = (draw_subject(np.random.default_rng(3), "p", age_years=(30, 31), sex="male", height_m=h) for h in (1.5, 2.0))
+    assert one.mass_kg / 1.5**2 == pytest.approx(other.mass_kg / 2.0**2)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            "[0.6, 1.6]",
+            "[1.9, 1.9]",
+            r"group 'adults' asks a person of . years and 1\... m to walk at 1\.90 m/s, a froude_speed of 0\.[78]",
+        ),
+        ("free_cadence: 0.25", "free_cadence: 0.25\n    height_m: 2.0", "give a height_m within"),
+        ("free_cadence: 0.25", "free_cadence: 0.25\n    mass_kg: 150", "give a mass_kg within"),
+    ],
+)
+def test_people_that_nobody_is_are_refused(tmp_path: Path, old: str, new: str, told: str) -> None:
+    young = GOOD.replace("[20, 80]", "[5, 6]")
+    assert load(tmp_path, young).plan()
+    with pytest.raises(InputError, match=told) as error:
+        load(tmp_path, young.replace(old, new, 1)).plan()
+    assert "\n" not in str(error.value)
+
+
+def test_step_lengths_are_asked_for_at_their_speed(tmp_path: Path) -> None:
+    text = GOOD.replace("cadence_factor: [0.75, 1.25]", "step_length_factor: [0.7, 0.8]").replace("free_cadence: 0.25", "free_cadence: 0")
+    for trial in (t for t in load(tmp_path, text).plan() if "adults" in t.subject.subject_id):
+        own = 120.0 / typical_cadence_spm(trial.task.walking_speed_mps, trial.subject.height_m)
+        assert 0.7 <= trial.task.stride_time_s / own <= 0.8, "at one speed steps are as much shorter as they are quicker"
+        assert trial.cadence_factor == pytest.approx(own / trial.task.stride_time_s)
+
+
+def test_a_study_says_how_many_cadences_are_clipped(tmp_path: Path) -> None:
+    assert load(tmp_path).remark() == ""
+    slow = load(tmp_path, GOOD.replace("[0.6, 1.6]", "[0.15, 0.2]"))
+    clipped = sum(t.task.stride_time_s == STRIDE_TIME_LIMITS_S[1] for t in slow.plan())
+    assert clipped and slow.remark() == f"the cadence of {clipped} of 40 trials is clipped: a prescribed stride takes 0.55 to 2.6 s"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from synthgait import storage
+from synthgait import cli, inspection, storage
 from synthgait.errors import InputError
 from synthgait.simulate import sweep, workers
 from synthgait.studies import Study
@@ -137,6 +139,83 @@ def test_killed_ten_times_and_resumed_it_gives_the_same_bytes(undisturbed: Path,
     (units / "small_00002.h5").write_bytes((units / "small_00002.h5").read_bytes()[:5000])
     packed = sweep.run(study, tmp_path / "run", progress=False, steps=STEPS)
     same_bytes(packed, undisturbed)
+
+
+def test_interrupted_it_ends_at_once_and_says_no_more_than_that(study: Study, tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(RUN)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(STANDINS), *sys.path]), "STANDIN_SECONDS": "60"}
+    command = [sys.executable, str(script), str(tmp_path / "small.yaml"), str(tmp_path / "run"), "1"]
+    process = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "run" / "solutions").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    # the scheduler and the process that solves take a moment to start
+    time.sleep(3.0)
+    begun = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    _, told = process.communicate(timeout=100)
+    assert time.monotonic() - begun < 6.0
+    assert told.strip().endswith("KeyboardInterrupt") and "CancelledError" not in told
+
+
+def test_a_call_that_close_all_ended_is_not_made_again() -> None:
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(workers.call, "a", "sweep_steps:echo", 1).result(timeout=60) == 1
+        waiting = thread.submit(workers.call, "a", "time:sleep", 60)
+        while not waiting.running():
+            time.sleep(0.01)
+        time.sleep(0.1)
+        workers.close_all()
+        with pytest.raises(workers.SideDied):
+            waiting.result(timeout=10)
+        assert not workers._all
+        # later calls have processes again
+        assert thread.submit(workers.call, "a", "sweep_steps:echo", 2).result(timeout=60) == 2
+    workers.close_all()
+
+
+def test_a_damaged_solution_is_made_again_and_what_follows_from_it(undisturbed: Path, study: Study, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(undisturbed.parent, tmp_path / "run"))
+    status = storage.read(undisturbed, groups=[]).table.set_index("trial_id")["status"]
+    child = next(t for t in study.plan() if t.parent is not None and status[t.parent] == "ok" and status[t.trial_id] == "ok")
+    solution = run / "solutions" / f"{child.parent}.npz"
+    solution.write_bytes(solution.read_bytes()[:2000])
+    (run / "units" / f"{child.trial_id}.h5").unlink()
+    same_bytes(sweep.run(study, run, progress=False, steps=STEPS), undisturbed)
+
+
+def test_a_run_with_damaged_trials_is_told_and_not_called_broken(undisturbed: Path, study: Study, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(undisturbed.parent, tmp_path / "run"))
+    whole = inspection.inspect(run)
+    table = storage.read(undisturbed, groups=[]).table
+    assert (whole["n_trials"], whole["n_ok"], whole["n_damaged"]) == (17, (table["status"] == "ok").sum(), 0)
+    assert whole["yield"] == inspection.inspect(undisturbed)["yield"] and whole["certificate"] == {"certificate_acceleration_error": 1e-9}
+    unit = run / "units" / "small_00002.h5"
+    unit.write_bytes(unit.read_bytes()[:5000])
+    told = inspection.inspect(run)
+    assert (told["kind"], told["n_trials"], told["n_damaged"]) == ("run", 16, 1)
+    assert "small_00002: `synthgait simulate` does damaged trials again" in inspection.text(told)
+    same_bytes(sweep.run(study, run, progress=False, steps=STEPS), undisturbed)
+    for unit in run.glob("units/*.h5"):
+        unit.write_bytes(b"")
+    assert inspection.inspect(run)["n_damaged"] == 17
+
+
+def test_the_verb_ends_with_what_came_of_the_trials(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sweep, "Steps", lambda: STEPS)
+    for extra in ([], ["--json", "-"]):
+        monkeypatch.setattr(sys, "argv", ["synthgait", "simulate", str(tmp_path / "small.yaml"), "-o", str(tmp_path / "run"), *extra])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert not ended.value.code
+        shown = capsys.readouterr().out
+        if not extra:
+            assert [line.partition(" ")[0] for line in shown.splitlines()].count("hemiparesis") == 1
+        else:
+            assert json.loads(shown)["yield"]["all"]["tried"] == 17
 
 
 def test_a_sweep_ended_early_holds_some_of_each_pathology(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

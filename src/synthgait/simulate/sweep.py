@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import logging
 import os
 import platform
 import sys
@@ -83,9 +84,11 @@ def run(
         The packed dataset, ``<out_dir>/<study name>.h5``.
 
     Raises:
-        InputError: the folder holds another study's run.
+        InputError: the folder holds another study's run or cannot be one, or no scheduler answers.
     """
     out = Path(out_dir)
+    if scheduler is None and workers < 1:
+        raise InputError(f"workers is {workers}; give at least 1")
     _claim(study, out)
     plan = study.plan()
     settled = _settled(plan, out)
@@ -93,9 +96,9 @@ def run(
     bar = tqdm(total=len(plan), initial=len(settled), desc=f"simulate {study.name}", unit="gait", disable=not progress)
     try:
         if waiting:
-            if steps is None and scheduler is None and len(waiting) >= _WORTH_COMPILING:
-                call("casadi", "synthgait.simulate.solve:compile_walking", waiting[0][1].model())
             with _executor(workers, scheduler) as (submit, finished, capacity):
+                if steps is None and scheduler is None and len(waiting) >= _WORTH_COMPILING:
+                    call("casadi", "synthgait.simulate.solve:compile_walking", waiting[0][1].model())
                 _run_waiting(plan, settled, out, steps or Steps(), submit, finished, capacity, bar)
     finally:
         bar.close()
@@ -196,21 +199,28 @@ def _failed(row: dict[str, Any], status: str, message: str) -> _Outcome:
 
 
 def _claim(study: Study, out: Path) -> None:
-    """Write the configuration into a new folder, or see that the folder is this study's."""
+    """Write the configuration into a new folder, or see that the folder is this study's.
+
+    Raises:
+        InputError: it is another's, or cannot be made or written.
+    """
     mark = out / "config.sha256"
-    if mark.exists():
-        if mark.read_text().strip() != study.config_sha256:
-            raise InputError(f"{out} holds a run of another configuration; give another folder or remove it")
-    elif (out / "units").exists():
-        raise InputError(f"{out} has units but no config.sha256; give another folder or remove it")
-    out.mkdir(parents=True, exist_ok=True)
-    # before the folders: killed between, the run can still go on
-    _write_atomically(out / "config.json", study.resolved().encode())
-    _write_atomically(mark, (study.config_sha256 + "\n").encode())
-    for name in ("units", "solutions"):
-        (out / name).mkdir(exist_ok=True)
-        for leftover in (out / name).glob("*.partial"):
-            leftover.unlink()
+    try:
+        if mark.exists():
+            if mark.read_text().strip() != study.config_sha256:
+                raise InputError(f"{out} holds a run of another configuration; give another folder or remove it")
+        elif (out / "units").exists():
+            raise InputError(f"{out} has units but no config.sha256; give another folder or remove it")
+        out.mkdir(parents=True, exist_ok=True)
+        # before the folders: killed between, the run can still go on
+        _write_atomically(out / "config.json", study.resolved().encode())
+        _write_atomically(mark, (study.config_sha256 + "\n").encode())
+        for name in ("units", "solutions"):
+            (out / name).mkdir(exist_ok=True)
+            for leftover in (out / name).glob("*.partial"):
+                leftover.unlink()
+    except OSError as error:
+        raise InputError(f"{out} cannot be the folder of a run ({error.strerror}); give another one with -o") from error
 
 
 def _settled(plan: list[PlannedTrial], out: Path) -> dict[str, bool]:
@@ -222,16 +232,20 @@ def _settled(plan: list[PlannedTrial], out: Path) -> dict[str, bool]:
         if not unit.exists() or (trial.parent is not None and trial.parent not in settled):
             continue
         try:
-            storage.check(unit)
-            ok = storage.describe(unit)["n_ok"] == 1
+            settled[trial.trial_id] = check_unit(unit)
         except InputError:
             unit.unlink()
-            continue
-        if ok and not _solution(out, trial.trial_id).exists():
-            unit.unlink()
-            continue
-        settled[trial.trial_id] = ok
     return settled
+
+
+def check_unit(unit: Path) -> bool:
+    """Whether the trial of a run's unit is a gait. Raises InputError where unit or solution is damaged or missing, so that
+    ``run`` does the trial again."""
+    storage.check(unit)
+    ok = storage.describe(unit)["n_ok"] == 1
+    if ok:
+        WalkingSolution.from_bytes(_solution(unit.parents[1], unit.stem))
+    return ok
 
 
 def _guess(parent: str | None, parents: dict[str, str | None], settled: dict[str, bool], out: Path) -> bytes | None:
@@ -289,8 +303,6 @@ def _executor(n_workers: int, scheduler: str | None) -> Iterator[tuple[Callable[
     import dask
     from distributed import Client, LocalCluster, as_completed
 
-    if scheduler is None and n_workers < 1:
-        raise InputError(f"workers is {n_workers}; give at least 1")
     settings = {
         "distributed.worker.memory.terminate": False,
         "distributed.admin.tick.limit": "1h",
@@ -298,6 +310,10 @@ def _executor(n_workers: int, scheduler: str | None) -> Iterator[tuple[Callable[
     }
     with contextlib.ExitStack() as stack:
         stack.enter_context(dask.config.set(settings))
+        # it warns of every trial that is cancelled when a sweep is stopped
+        told_by = logging.getLogger("distributed.worker.state_machine")
+        stack.callback(told_by.setLevel, told_by.level)
+        told_by.setLevel(logging.ERROR)
         if scheduler is None:
             stack.callback(close_all)
             cluster: Any = stack.enter_context(
@@ -308,8 +324,11 @@ def _executor(n_workers: int, scheduler: str | None) -> Iterator[tuple[Callable[
         else:
             try:
                 client = stack.enter_context(Client(scheduler, timeout="5s"))
-            except OSError as error:
-                raise InputError(f"no dask scheduler answers at {scheduler}; start one there or leave --scheduler out") from error
+            except Exception as error:
+                # each of dask's transports fails in its own way at what is no address
+                why = " ".join(str(error).split()) or type(error).__name__
+                mend = "start one there (an address is tcp://HOST:PORT) or leave --scheduler out"
+                raise InputError(f"no dask scheduler answers at {scheduler!r} ({why}); {mend}") from error
             capacity = 2 * max(1, sum(client.nthreads().values()))
         stack.callback(close_all)
         futures = as_completed()

@@ -6,12 +6,15 @@ both engines (CasADi, OpenSim Moco), the certificate and the sweep can use them.
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import asdict, dataclass, fields
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from synthgait.errors import InputError
 
 #: Shares of the cost terms at unit weights, for both engines; times ten for the sake of the solvers' tolerances.
 COST_SHARES = {
@@ -142,8 +145,12 @@ class WalkingSolution:
 
     @classmethod
     def from_bytes(cls, block: bytes | Path) -> WalkingSolution:
-        """Read what ``to_bytes`` wrote, from memory or from a file."""
+        """Read what ``to_bytes`` wrote, from memory or from a file. Raises InputError when it is damaged."""
         source = block if isinstance(block, Path) else BytesIO(block)
-        with np.load(source, allow_pickle=False) as stored:
-            values = {f.name: stored[f.name] for f in fields(cls)}
+        try:
+            with np.load(source, allow_pickle=False) as stored:
+                values = {f.name: stored[f.name] for f in fields(cls)}
+        except (OSError, ValueError, KeyError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+            name = block if isinstance(block, Path) else "a solution"
+            raise InputError(f"{name} is damaged or no solution of synthgait ({error}); solve it again") from error
         return cls(**{k: v.item() if v.ndim == 0 else v for k, v in values.items()})

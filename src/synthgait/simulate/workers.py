@@ -28,6 +28,8 @@ _LENGTH = struct.Struct("<Q")
 _PR_SET_PDEATHSIG = 1
 _own = threading.local()
 _all: list[Side] = []
+#: How often ``close_all`` was called: a process that died because of it is not replaced.
+_closings = 0
 
 
 class SideDied(RuntimeError):
@@ -82,7 +84,8 @@ class Side:
         """End it, working or not."""
         self._process.kill()
         self._process.wait()
-        if self in _all:
+        # another thread may just have done it
+        with contextlib.suppress(ValueError):
             _all.remove(self)
 
 
@@ -105,22 +108,31 @@ def call(side: str, function: str, *arguments: Any) -> Any:
     """Run ``module:function`` in this thread's own process of that name, started where there is none.
 
     A process that dies is replaced and asked once more, so that only a trial that kills its worker
-    twice is lost.
+    twice is lost. One that ``close_all`` ended meanwhile is not replaced.
+
+    Raises:
+        SideDied, SideError.
     """
     sides = _own.__dict__.setdefault("sides", {})
+    closings = _closings
     for attempt in (1, 2):
         if side not in sides or not sides[side].alive:
             sides[side] = Side()
+            if closings != _closings:
+                # started too late for close_all to have seen it
+                sides[side].close()
         try:
             return sides[side].call(function, *arguments)
         except SideDied:
-            if attempt == 2:
+            if attempt == 2 or closings != _closings:
                 raise
     raise AssertionError("not reached")
 
 
 def close_all() -> None:
-    """End every process that this one started."""
+    """End every process that this one started, and with SideDied the calls that wait for them."""
+    global _closings
+    _closings += 1
     for side in list(_all):
         side.close()
 

@@ -138,7 +138,7 @@ def _fit(recipe: str, synthetic: Path, folder: Path) -> None:
     from synthgait.estimators import fit, read_recipe
 
     with progress_bar(f"fit {recipe}") as show:
-        fit({**read_recipe(recipe), "members": _MEMBERS}, synthetic, progress=show).save(folder)
+        fit({**read_recipe(recipe), "members": _MEMBERS, "members_of": {}}, synthetic, progress=show).save(folder)
 
 
 def _validate(estimators: dict[str, Path], where: Path | None, rows_path: Path, pairs_path: Path) -> None:

@@ -72,7 +72,10 @@ def test_simulated_strides_are_drawn_by_how_usual_they_are_and_generated_ones_as
 
 
 def test_every_member_learns_from_walks_of_its_own(people: Trials) -> None:
-    members = fit({"sensors": ["joint_angles"], **SMALL, "members": 2, "steps": 1}, people).networks["joint_angles"]
+    few = {"sensors": ["joint_angles", "keypoints_3d"], **SMALL, "members": 1, "members_of": {"joint_angles": 2}, "steps": 1}
+    networks = fit(few, people).networks
+    members = networks["joint_angles"]
+    assert len(members) == 2 and len(networks["keypoints_3d"]) == 1
     means = [member.channel_mean.numpy() for member in members]  # standardised by what each saw
     assert not np.array_equal(*means) and np.allclose(*means, atol=0.2)
 

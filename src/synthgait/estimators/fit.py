@@ -33,6 +33,7 @@ DEFAULTS: dict[str, Any] = {
     "strides_per_walk": 8,
     "held_out": 0.15,
     "members": 2,
+    "members_of": {},
     "network": {"backbone": "cnn", "width": 32, "depth": 3, "widths": {}},
     "steps": 500,
     "batch": 128,
@@ -85,24 +86,28 @@ def _check(recipe: dict[str, Any]) -> None:
         tasks.sensor_named(name)
     if set(recipe["network"]) != {"backbone", "width", "depth", "widths"}:
         raise InputError("network of the recipe takes backbone, width, depth and widths")
-    width, widths = recipe["network"]["width"], recipe["network"]["widths"]
-    if not isinstance(widths, dict):
-        raise InputError(f"widths of the recipe's network are {widths!r}; give sensors and numbers, as lower_back: 16")
-    for name in widths:
-        tasks.sensor_named(name)
+    width, widths, members_of = recipe["network"]["width"], recipe["network"]["widths"], recipe["members_of"]
+    for key, given in (("widths of the recipe's network", widths), ("members_of of the recipe", members_of)):
+        if not isinstance(given, dict):
+            raise InputError(f"{key} are {given!r}; give sensors and numbers, as lower_back: 16")
+        for name in given:
+            tasks.sensor_named(name)
     for value in (width, *widths.values()):
         # attention has four heads
         if not isinstance(value, int) or isinstance(value, bool) or not 4 <= value <= 1024 or value % 4:
             raise InputError(f"a width of the recipe's network is {value!r}; give a multiple of 4 up to 1024")
     if recipe["network"]["backbone"] not in BACKBONES:
         raise InputError(f"network {recipe['network']['backbone']!r} is unknown; choose one of {', '.join(BACKBONES)}")
+    numbers = {f"members_of {name}": (count, 1, 40) for name, count in members_of.items()}
     for key, low, high in (
-        ("walks", 8, 10**7), ("strides_per_walk", 1, 1000), ("held_out", 0.0, 0.9), ("members", 1, 20),
+        ("walks", 8, 10**7), ("strides_per_walk", 1, 1000), ("held_out", 0.0, 0.9), ("members", 1, 40),
         ("steps", 1, 10**7), ("batch", 2, 10**5), ("learning_rate", 1e-7, 1.0), ("seed", 0, 2**63),
     ):  # fmt: skip
-        value = recipe[key]
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-            raise InputError(f"{key} of the recipe is {value!r}; give {low:g} to {high:g}")
+        numbers[key] = recipe[key], low, high
+    for key, (value, low, high) in numbers.items():
+        whole = key not in ("held_out", "learning_rate")
+        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not low <= value <= high:
+            raise InputError(f"{key} of the recipe is {value!r}; give {'a whole number of ' * whole}{low:g} to {high:g}")
 
 
 def fit(
@@ -143,7 +148,7 @@ def fit(
         common = {"task": resolved["task"], "strides": resolved["strides_per_walk"]}
         # as many windows of every sensor
         walks = resolved["walks"] * (1 if tasks.sensor_named(name).worn else resolved["strides_per_walk"])
-        count = resolved["members"]
+        count = resolved["members_of"].get(name, resolved["members"])
         networks[name] = []
         # what a network makes of other people hangs on the walks that it saw: every member has its own
         for i, (state, own) in enumerate(zip(network_seed.generate_state(count), train_seed.spawn(count), strict=True)):

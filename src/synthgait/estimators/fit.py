@@ -98,7 +98,7 @@ def _check(recipe: dict[str, Any]) -> None:
             raise InputError(f"a width of the recipe's network is {value!r}; give a multiple of 4 up to 1024")
     if recipe["network"]["backbone"] not in BACKBONES:
         raise InputError(f"network {recipe['network']['backbone']!r} is unknown; choose one of {', '.join(BACKBONES)}")
-    numbers = {f"members_of {name}": (count, 1, 40) for name, count in members_of.items()}
+    numbers: dict[str, tuple[Any, float, float]] = {f"members_of {name}": (count, 1, 40) for name, count in members_of.items()}
     for key, low, high in (
         ("walks", 8, 10**7), ("strides_per_walk", 1, 1000), ("held_out", 0.0, 0.9), ("members", 1, 40),
         ("steps", 1, 10**7), ("batch", 2, 10**5), ("learning_rate", 1e-7, 1.0), ("seed", 0, 2**63),

@@ -17,7 +17,7 @@ from synthgait.kinematics import body_motion, degree_motion
 from synthgait.trials import Trials
 
 #: Of fewer the worst in twenty are a matter of chance.
-N = 288
+N = 512  # the tail of half as many scatters by a tenth
 
 
 @pytest.fixture(scope="module")

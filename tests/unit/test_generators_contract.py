@@ -21,6 +21,7 @@ from synthgait.generators.conditions import ConditionSpace, condition_table
 from synthgait.generators.diffusion import denoise
 from synthgait.generators.prior import ConditionalGaussian
 from synthgait.generators.train import Recipe, parse_recipe, split_by_subject
+from synthgait.generators.yardsticks import GaussianGenerator
 from synthgait.subjects import MASS_RANGE_KG
 from synthgait.trials import Trials
 from varied_walkers import varied_walkers
@@ -276,3 +277,15 @@ def test_nobody_is_smaller_than_a_person() -> None:
     space = ConditionSpace(pd.DataFrame([child | {"stride_time_s": 0.9}] * 2))
     drawn = space.draw({}, [np.random.default_rng(i) for i in range(200)])
     assert drawn["mass_kg"].min() == MASS_RANGE_KG[0] < drawn["mass_kg"].max()
+
+
+def test_a_fit_takes_one_thread_and_gives_the_others_back(seeds: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    monkeypatch.setattr(GaussianGenerator, "_learn", lambda *given, **training: seen.append(torch.get_num_threads()))
+    try:
+        GaussianGenerator().fit(seeds)
+        assert seen == [1] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

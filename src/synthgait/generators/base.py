@@ -115,6 +115,9 @@ class StrideGenerator(ABC):
 
     # -- the contract --------------------------------------------------------------------------------
 
+    # with more, a core that another process wants makes training a hundred times slower, and bits depend on the machine
+    @one_thread()
+    @threadpool_limits.wrap(limits=1)
     def fit(self, seed_dataset: Trials, *, representation: Mapping[str, Any] | None = None, **training: Any) -> Self:
         """Learn from the ``ok`` strides of a seed dataset.
 

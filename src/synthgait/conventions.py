@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 GRAVITY_MPS2 = 9.80665
 SIDES = ("r", "l")
+SIDE_NAMES = {"r": "right", "l": "left"}
 SEXES = ("female", "male")
 AFFECTED_SIDES = ("none", "left", "right", "both")
 

@@ -27,6 +27,7 @@ from synthgait.conventions import (
     MUSCLES,
     PELVIS_COORDINATES,
     SAMPLES_PER_STRIDE,
+    SIDE_NAMES,
     SIDES,
     mirror_name,
     mirror_sign,
@@ -55,7 +56,6 @@ _ANY_CADENCE = 0.15
 _QUICKER_STEPS = {"hemiparesis": 1.37, "cognitive_impairment": 1.06}
 _Number = TypeVar("_Number", float, np.ndarray)
 _PROGRESSING = ("pelvis_tx", "centre_of_pressure_x_r", "centre_of_pressure_x_l")
-_SIDE_NAMES = {"r": "right", "l": "left"}
 #: Hips extend by 15 to 22 degrees in textbook walking (``textbook.DEGREES``); half as much again is no walk.
 LARGEST_HIP_EXTENSION_RAD = np.deg2rad(30.0)
 _SUBJECT_COLUMNS = ("age_years", "sex", "height_m", "mass_kg", "leg_length_m")
@@ -210,9 +210,9 @@ def oddities(strides: Trials) -> list[str]:
         most = np.where(np.abs(swing - 0.5) < 0.25, load, 0.0).max(axis=1)
         extension = -strides.channel(f"hip_flexion_{side}").min(axis=1)
         for n in np.flatnonzero(most > CONTACT_THRESHOLD):
-            told[n] = f"the {_SIDE_NAMES[side]} foot carries {most[n]:.2f} body weights in the middle of its swing"
+            told[n] = f"the {SIDE_NAMES[side]} foot carries {most[n]:.2f} body weights in the middle of its swing"
         for n in np.flatnonzero(extension > LARGEST_HIP_EXTENSION_RAD):
-            told[n] = f"the {_SIDE_NAMES[side]} hip extends by {np.rad2deg(extension[n]):.0f} degrees"
+            told[n] = f"the {SIDE_NAMES[side]} hip extends by {np.rad2deg(extension[n]):.0f} degrees"
     return told
 
 

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from synthgait import bundled, recordings
-from synthgait.conventions import EMG_GROUPS, SIDES
+from synthgait.conventions import EMG_GROUPS, SIDE_NAMES, SIDES
 from synthgait.errors import InputError
 from synthgait.estimators import shipped, tasks
 from synthgait.estimators.base import GaitEstimator
@@ -32,7 +32,7 @@ from synthgait.estimators.together import parts
 from synthgait.recordings import plain
 from synthgait.recordings.base import Recording
 from synthgait.report.gaits import ACTIVATION_ROWS
-from synthgait.report.style import BLUE, GREY, INK, SIDE_COLOURS, SIDE_NAMES, SKY, cycle_axis, drawing, png
+from synthgait.report.style import BLUE, GREY, INK, SIDE_COLOURS, SKY, cycle_axis, drawing, png
 
 #: What is told of a walk, with its unit; each has an interval.
 TOLD = {
@@ -320,7 +320,7 @@ def _doubts(found: Mapping[str, Any], config: Mapping[str, Any], recording: Reco
     """Reasons not to believe the numbers, each the end of a sentence."""
     doubts = []
     if found["n_strides"] < _FEW_STRIDES and recording.kind == "imu":
-        doubts.append(f"it shows {found['n_strides']} stride{'s'[: found['n_strides'] - 1]} where at least {_FEW_STRIDES} are needed")
+        doubts.append(f"it shows {_strides(found['n_strides'])} where at least {_FEW_STRIDES} are needed")
     if found["repetition"] < _LEAST_REPETITION:
         doubts.append("its strides hardly repeat, as in anything but steady walking")
     if found["sensor"] == "keypoints_2d" and (angle := _obliquity_deg(recording, found)) > _LARGEST_OBLIQUITY_DEG:
@@ -368,10 +368,14 @@ def _obliquity_deg(recording: Recording, found: Mapping[str, Any]) -> float:
     return float(np.rad2deg(abs(0.5 * angle)))
 
 
+def _strides(count: int) -> str:
+    return f"{count} stride{'s' if count != 1 else ''}"
+
+
 def _sentence(result: Mapping[str, Any], doubts: list[str]) -> str:
     if doubts:
         return f"This recording cannot be judged with confidence: {'; '.join(doubts)}."
-    strides = f"from {result['n_strides']} stride{'s' if result['n_strides'] > 1 else ''}"
+    strides = f"from {_strides(result['n_strides'])}"
     if "activation" in result:
         error = np.mean(list(result["activation_sd"].values()))
         return f"Activation (0 to 1) of {len(result['activation'])} muscles, give or take {error:.2f}, {strides}."

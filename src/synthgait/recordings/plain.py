@@ -167,7 +167,7 @@ def _inside(folder: Path, file: str, index_path: Path) -> Path:
 def _recording(folder: Path, about: dict[str, Any], row: Any, where: str, kind: str, table: pd.DataFrame, path: Path) -> Recording:
     signals, rate = _signals(table, number(row, "sampling_rate_hz", where), path, kind)
     units = str(about.get("units") or about.get("keypoint_units") or ("px" if kind == "keypoints_2d" else "m"))
-    emg = _emg_of(folder, row, where)
+    emg, emg_side = _emg_of(folder, row, where)
     texts = {column: _worded(row, column, where) for column in _WORDS if column != "emg_side"}
     truth = {name: value for name in TRUTH if (value := number(row, name, where)) is not None}
     for name, value in truth.items():
@@ -192,7 +192,7 @@ def _recording(folder: Path, about: dict[str, Any], row: Any, where: str, kind: 
         truth=merge_sides(truth),
         reference_source=word(row, "reference_source") or "",
         emg=emg,
-        emg_side=None if emg is None else _worded(row, "emg_side", where),
+        emg_side=emg_side,
         age_years=number_or_unknown(row, "age_years", where),
         pixels=units == "px",
         licence=str(about.get("licence", about.get("license", "")) or ""),
@@ -217,19 +217,20 @@ def _worded(row: Any, column: str, where: str) -> str | None:
     return None
 
 
-def _emg_of(folder: Path, row: Any, where: str) -> pd.DataFrame | None:
-    """A row's envelopes; None, with a warning, where they cannot be read: the walk can."""
+def _emg_of(folder: Path, row: Any, where: str) -> tuple[pd.DataFrame, str] | tuple[None, None]:
+    """A row's envelopes and the side whose contact they begin with; None, with a warning, where they cannot be read: the walk can."""
     file = word(row, "emg_file")
     if file is None:
-        return None
+        return None, None
     try:
         table = _emg(_inside(folder, file, folder / "recordings.csv"))
     except InputError as error:
         _LOG.warning("the EMG of %s is left out: %s", where, error)
-        return None
+        return None, None
     if word(row, "emg_side") is None:
         _LOG.warning("the EMG of %s is left out: there is no emg_side; write l or r", where)
-    return None if _worded(row, "emg_side", where) is None else table
+    side = _worded(row, "emg_side", where)
+    return (None, None) if side is None else (table, side)
 
 
 def _first_time(table: pd.DataFrame) -> float:

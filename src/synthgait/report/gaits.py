@@ -16,10 +16,10 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from synthgait.conventions import EMG_GROUPS, GRAVITY_MPS2, SAMPLES_PER_STRIDE, SIDES
+from synthgait.conventions import EMG_GROUPS, GRAVITY_MPS2, SAMPLES_PER_STRIDE, SIDE_NAMES, SIDES
 from synthgait.gait import coordinates_of, dimensionless_speed, skeleton_of
 from synthgait.kinematics import point_motion
-from synthgait.report.style import GREY, INK, PALE, SIDE_COLOURS, SIDE_NAMES, cycle_axis, drawing
+from synthgait.report.style import GREY, INK, PALE, SIDE_COLOURS, cycle_axis, drawing
 from synthgait.textbook import reference_angle, reference_ground_reaction
 from synthgait.trials import Trials
 

@@ -22,7 +22,6 @@ from PIL import Image
 BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
 INK, GREY, PALE = "#222222", "#777777", "#DDDDDD"
 SIDE_COLOURS = {"r": BLUE, "l": ORANGE}
-SIDE_NAMES = {"r": "right", "l": "left"}
 SIMULATED, GENERATED = INK, GREEN
 
 #: Figure width: a phone shows 4.2 inches as 360 pixels, so that 8 points are 10 pixels high.

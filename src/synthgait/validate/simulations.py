@@ -23,11 +23,12 @@ import pandas as pd
 from synthgait import recordings
 from synthgait.conventions import COORDINATES, ELECTROMECHANICAL_DELAY_S, EMG_GROUPS, GRAVITY_MPS2, SAMPLES_PER_STRIDE
 from synthgait.errors import InputError
-from synthgait.gait import coordinates_of, later, skeleton_of, typical_cadence_spm
-from synthgait.kinematics import degree_motion, spectral_derivative
+from synthgait.gait import later, typical_cadence_spm
+from synthgait.kinematics import degree_motion
 from synthgait.recordings import schreiber, schreiber_cycles
 from synthgait.recordings.schreiber_cycles import Cycle
 from synthgait.trials import Trials
+from synthgait.walks import motion_of
 
 #: Limits of walking speed in m/s; real people walk faster than the last one and slower than the first.
 SPEED_CLASSES = {"slow": (0.6, 1.08), "normal": (1.08, 1.42), "fast": (1.42, 1.9)}
@@ -213,17 +214,14 @@ def push_off_w_per_kg(strides: Trials) -> np.ndarray:
     """
     if not len(strides):
         return np.zeros(0)
-    q, period = coordinates_of(strides), strides.table["stride_time_s"].to_numpy(float)
-    gain = np.zeros((len(q), q.shape[2]))
-    gain[:, COORDINATES.index("pelvis_tx")] = strides.table["stride_length_m"].to_numpy(float)
-    speeds = spectral_derivative(q, period, 1, gain)
-    ankle = degree_motion(skeleton_of(strides), q, speeds, ["foot_r"])[1]["ankle_dorsiflexion_r"]
+    motion = motion_of(strides)
+    ankle = degree_motion(motion.skeleton, motion.coordinates, motion.speeds, ["foot_r"])[1]["ankle_dorsiflexion_r"]
     force = np.stack([strides.channel(f"ground_reaction_{axis}_r") for axis in "xyz"]).astype(float)
     pressure = [np.nan_to_num(strides.channel(f"centre_of_pressure_{axis}_r")) for axis in "xz"]
     lever = np.stack([pressure[0], np.zeros_like(pressure[0]), pressure[1]]) - ankle.place_m
     moment = np.cross(lever, force, axis=0)
     moment[1] += np.nan_to_num(strides.channel("free_moment_r"))
-    power = -(moment * ankle.axis).sum(axis=0) * speeds[:, :, COORDINATES.index("ankle_dorsiflexion_r")]
+    power = -(moment * ankle.axis).sum(axis=0) * motion.speeds[:, :, COORDINATES.index("ankle_dorsiflexion_r")]
     return power.max(axis=1) / strides.table["mass_kg"].to_numpy(float)
 
 

@@ -93,7 +93,7 @@ def declared(kind: type[_Specification], file: str, name: str) -> _Specification
     Raises InputError for a name or key that is not there, or a value that cannot be.
     """
     path = folder("simulations") / "sensors" / f"{file}.yaml"
-    known = _classes(path, path.stat().st_mtime_ns)
+    known = _classes(path, path.stat().st_mtime_ns if path.is_file() else 0)
     if name not in known:
         raise InputError(f"no {file} is called {name!r}; simulations/sensors/{file}.yaml has {', '.join(known)}")
     return specification(kind, known[name] | {"name": name}, f"{file} {name!r}")

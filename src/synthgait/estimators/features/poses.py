@@ -25,6 +25,7 @@ import numpy as np
 
 from synthgait.conventions import SIDES
 from synthgait.errors import InputError
+from synthgait.estimators.features import footholds
 from synthgait.estimators.features import windows as w
 from synthgait.kinematics import spectral_derivative
 from synthgait.signal_events import Contacts, keypoint_contacts, step_times_s
@@ -61,6 +62,7 @@ def featurise_pose(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, b
         points = np.concatenate([points, np.zeros((*points.shape[:2], 1))], axis=2)
     place = {name: column for column, name in enumerate(names)}
     hips = 0.5 * (points[:, place["hip_r"]] + points[:, place["hip_l"]])
+    ankles = points[:, [place["ankle_r"], place["ankle_l"]]]
     points = points - hips[:, None]
     moving = w.band(points.reshape(len(points), -1))
     centre, period, score = w.stride_times(moving)
@@ -71,7 +73,8 @@ def featurise_pose(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, b
     coefficients = w.fourier(points.reshape(len(points), -1), centre, period).reshape(len(centre), 1 + w.HARMONICS, len(names), 3)
     in_plane = len(axes) == 2
     way = None if in_plane else _way(hips, centre, period)
-    return pose_windows(names, coefficients, period, centre, score, body, unit_m=1.0 if metric else None, flat=in_plane, way=way)
+    more = {"unit_m": 1.0 if metric else None, "flat": in_plane, "way": way, "ankles": ankles}
+    return pose_windows(names, coefficients, period, centre, score, body, **more)
 
 
 def _way(hips: np.ndarray, centre: np.ndarray, period: np.ndarray) -> np.ndarray:
@@ -112,9 +115,11 @@ def pose_windows(
     unit_m: float | None = None,
     flat: bool = False,
     way: np.ndarray | None = None,
+    ankles: np.ndarray | None = None,
 ) -> w.Windows:
     """Windows from Fourier coefficients (N, 1 + HARMONICS, len(names), 3) of points relative to the hips; ``unit_m``
-    is their unit where it is known, and gives the size of an unknown body; ``way`` (N,) what the hips travel in a stride.
+    is their unit where it is known, and gives the size of an unknown body; ``way`` (N,) what the hips travel in a stride;
+    ``ankles`` (T, 2, 3) the right and left one's way through the recording's world.
     """
     place = {name: column for column, name in enumerate(names)}
     coefficients = _upright(coefficients, place)
@@ -135,13 +140,14 @@ def pose_windows(
         if f"{joint}_{side}" in place and not (axis == "right" and flat):
             cycles[:, column] = whole[:, :, place[f"{joint}_{side}"], ("forward", "up", "right").index(axis)]
             present[column] = True
-    ankles = whole[:, :, [place["ankle_r"], place["ankle_l"]], 0]
-    base = np.log(np.clip(_backward_travel(ankles) * ANKLE_SHARE, 0.05, 5.0))
+    under_hips = whole[:, :, [place["ankle_r"], place["ankle_l"]], 0]
+    base = np.log(np.clip(_backward_travel(under_hips) * ANKLE_SHARE, 0.05, 5.0))
     depth = _depth(whole, place)
-    distance = 0.5 * (ankles[:, :, 0] - ankles[:, :, 1]).max(axis=1) + 0.5 * (ankles[:, :, 1] - ankles[:, :, 0]).max(axis=1)
-    scalars = w.common_scalars(period, base, body, depth, distance)
+    apart = under_hips[:, :, 0] - under_hips[:, :, 1]
+    scalars = w.common_scalars(period, base, body, depth, 0.5 * (apart.max(axis=1) - apart.min(axis=1)))
     travelled = None if way is None else _through_the_world(way / leg * ANKLE_SHARE, base)
-    return w.Windows(cycles, present, scalars, base, period, centre, score, body, travelled)
+    steps = None if ankles is None else footholds.shares(ankles, apart, forward, centre, period)
+    return w.Windows(cycles, present, scalars, base, period, centre, score, body, travelled, steps)
 
 
 def _through_the_world(stride: np.ndarray, base: np.ndarray) -> np.ndarray:

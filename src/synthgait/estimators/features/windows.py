@@ -276,7 +276,7 @@ class Windows:
     ``base`` (N,) log of the physical estimate of stride length over leg length, which the network
     corrects; ``stride_time_s``, ``centre_s``, ``score`` (N,); ``body`` the size that scaled them. ``travelled`` (N,) is
     log of stride length over leg length as the walker's way through the recording's world has it, NaN where it does not
-    say; no network sees it.
+    say; ``footholds`` (N, 2) how it shares the stride between the sides (``features.footholds``). No network sees these.
     """
 
     cycles: np.ndarray
@@ -288,6 +288,7 @@ class Windows:
     score: np.ndarray
     body: Body
     travelled: np.ndarray | None = None
+    footholds: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.centre_s)

@@ -1,0 +1,103 @@
+"""How a stride is shared between the sides, from a walker whose unequal steps are known exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from synthgait.estimators.features import footholds, poses
+from synthgait.estimators.features import windows as w
+from synthgait.estimators.predict import _UNEVEN_SD, _with_footholds
+
+RATE_HZ, STRIDE_S, RIGHT_M, LEFT_M = 60.0, 1.1, 0.72, 0.54
+
+
+def unequal_steps(seconds: float = 8.0, *, stance: float = 0.62, heading_rad: float = 0.4) -> dict[str, np.ndarray]:
+    """A pose whose feet rest where they land: the right one RIGHT_M ahead of the left, then the left LEFT_M ahead."""
+    phase = np.arange(0.0, seconds, 1 / RATE_HZ) / STRIDE_S
+    stride = RIGHT_M + LEFT_M
+    hips = stride * phase - 0.5 * RIGHT_M
+    out: dict[str, np.ndarray] = {}
+    for side, landed, at, width in (("r", 0.0, 0.0, 0.1), ("l", 0.48, LEFT_M, -0.1)):
+        whole, within = np.divmod(phase - landed, 1.0)
+        swung = np.clip((within - stance) / (1 - stance), 0.0, 1.0)
+        ankle = stride * (whole + swung - np.sin(2 * np.pi * swung) / (2 * np.pi)) + at
+        places = {"hip": (hips, 0.9), "knee": (0.5 * (hips + ankle) + 0.05, 0.5), "ankle": (ankle, 0.08 + 0.1 * np.sin(np.pi * swung))}
+        for joint, (ahead, up) in places.items():
+            out[f"{joint}_{side}_x"] = np.cos(heading_rad) * ahead - np.sin(heading_rad) * width
+            out[f"{joint}_{side}_y"] = np.broadcast_to(up, ahead.shape).copy()
+            out[f"{joint}_{side}_z"] = np.sin(heading_rad) * ahead + np.cos(heading_rad) * width
+    return out
+
+
+def told(signals: dict[str, np.ndarray]) -> np.ndarray:
+    found = poses.featurise_pose(signals, RATE_HZ, w.Body(1.75), metric=True).footholds
+    assert found is not None
+    return found
+
+
+TRUTH = RIGHT_M / (RIGHT_M + LEFT_M)
+
+
+def test_footholds_tell_each_sides_step_wherever_the_walk_goes() -> None:
+    for heading in (0.4, 0.4 + np.pi / 2, 0.4 + np.pi):
+        found = told(unequal_steps(heading_rad=heading))
+        known = np.isfinite(found).all(axis=1)
+        assert known.mean() > 0.8
+        np.testing.assert_allclose(found[known, 0], TRUTH, atol=1e-3)
+        # resampling from 60 to 100 Hz ripples by a thousandth of how far the walk has come
+        assert found[known, 1].max() < 0.01
+
+
+def test_a_belt_or_the_hips_as_origin_change_nothing() -> None:
+    plain = unequal_steps()
+    relative = {}
+    for joint in ("hip", "knee", "ankle"):
+        for axis in "xyz":
+            hips = 0.5 * (plain[f"hip_r_{axis}"] + plain[f"hip_l_{axis}"])
+            relative |= {f"{joint}_{side}_{axis}": plain[f"{joint}_{side}_{axis}"] - (hips if axis != "y" else 0.0) for side in "rl"}
+    found = told(relative)
+    known = np.isfinite(found).all(axis=1)
+    assert known.any()
+    np.testing.assert_allclose(found[known, 0], TRUTH, atol=1e-3)
+    assert found[known, 1].max() < 0.01
+
+
+def test_the_other_sides_walk_is_the_mirrored_one() -> None:
+    plain = unequal_steps()
+    mirrored = {f"{name[:-3]}{'l' if name[-3] == 'r' else 'r'}{name[-2:]}": values for name, values in plain.items()}
+    for name in mirrored:
+        if name.endswith("z"):
+            mirrored[name] = -mirrored[name]
+    here, there = told(plain), told(mirrored)
+    known = np.isfinite(here).all(axis=1) & np.isfinite(there).all(axis=1)
+    np.testing.assert_allclose(there[known, 0], 1.0 - here[known, 0], atol=0.02)
+
+
+def test_feet_that_slide_say_so_and_too_little_walking_says_nothing() -> None:
+    plain, rng = unequal_steps(), np.random.default_rng(0)
+    time = np.arange(len(plain["ankle_r_x"])) / RATE_HZ
+    swaying = dict(plain)
+    for name in ("ankle_r_x", "ankle_l_x"):
+        swaying[name] = plain[name] + 0.1 * np.sin(2 * np.pi * time / STRIDE_S + rng.uniform(0, 2 * np.pi))
+    slid = told(swaying)[:, 1]
+    assert np.nanmedian(slid) > 0.02
+    short = {name: values[: round(1.3 * STRIDE_S * RATE_HZ)] for name, values in plain.items()}
+    np.testing.assert_allclose(told(short)[:, 0], TRUTH, atol=1e-3)
+    # three feet on the floor make two steps; in half a stride there are no three
+    ankles = np.stack(
+        [np.stack([w.to_working_rate(plain[f"ankle_{side}_{axis}"][:, None], RATE_HZ)[:, 0] for axis in "xyz"], 1) for side in "rl"], 1
+    )
+    apart = np.cos(2 * np.pi * np.arange(32) / 32)[None]
+    found = footholds.shares(ankles[:55], apart, np.array([[1.0, 0.0, 0.0]]), np.zeros(1), np.full(1, STRIDE_S))
+    assert np.isnan(found).all()
+
+
+def test_the_better_feet_rest_the_more_they_are_believed() -> None:
+    share, sd = np.full(4, 0.5), np.full(4, 0.01)
+    footholds = np.array([[0.56, 0.001], [0.56, 0.15], [np.nan, 0.01], [0.44, 0.005]])
+    together, spread = _with_footholds(share, sd, footholds)
+    assert together[0] == pytest.approx(0.56, abs=0.004) and together[1] == pytest.approx(0.5, abs=0.002)
+    assert together[2] == 0.5 and spread[2] == 0.01 and together[3] == pytest.approx(0.44, abs=0.007)
+    assert spread[0] < 0.006 < spread[1] < 1.2 * np.hypot(_UNEVEN_SD, 0.01)
+    assert _with_footholds(share, sd, None) == (share, sd)

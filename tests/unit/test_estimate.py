@@ -155,6 +155,25 @@ def test_a_recording_that_cannot_be_judged_says_why(
     estimator.config.pop("fitted_on")
 
 
+@pytest.mark.parametrize("axis", ["rock", "sway"])
+@pytest.mark.parametrize("rate_hz", [0.6, 1.2])
+def test_who_rocks_or_sways_in_a_chair_is_no_walker(axis: str, rate_hz: float, tmp_path: Path) -> None:
+    """A sensor 0.5 m above the seat tilts by 8 degrees, now a little faster, now slower."""
+    time, rng = np.arange(0.0, 20.0, 0.01), np.random.default_rng(0)
+    phase = 2 * np.pi * rate_hz * time + 0.5 * np.cumsum(rng.standard_normal(len(time))) / np.sqrt(len(time))
+    tilt = 0.14 * np.sin(phase)
+    turning, spinning = np.gradient(tilt, time), np.gradient(np.gradient(tilt, time), time)
+    # across the lever gravity and the tangent, along it gravity and the centripetal force
+    across, along = 9.81 * np.sin(tilt) + 0.5 * spinning, 9.81 * np.cos(tilt) - 0.5 * turning**2
+    level = {"x": np.zeros_like(time), "y": along, "z": across} if axis == "rock" else {"x": across, "y": along, "z": np.zeros_like(time)}
+    turned = {name: turning if name == ("x" if axis == "rock" else "z") else np.zeros_like(time) for name in "xyz"}
+    columns = {f"lower_back_acc_{name}": values + 0.05 * rng.standard_normal(len(time)) for name, values in level.items()}
+    columns |= {f"lower_back_gyr_{name}": values + 0.01 * rng.standard_normal(len(time)) for name, values in turned.items()}
+    pd.DataFrame({"time_s": time, **columns}).to_csv(tmp_path / "chair.csv", index=False)
+    told = estimate(tmp_path / "chair.csv", sensor="lower_back", height_m=1.75)
+    assert not told["can_judge"] and "unlike a walker" in told["sentence"]
+
+
 def _scaled(prefix: str, factor: float) -> Any:
     def change(table: pd.DataFrame) -> pd.DataFrame:
         return table.assign(**{name: table[name] * factor for name in table if name.startswith(prefix)})

@@ -57,6 +57,9 @@ CURVES = ("activation", "activation_sd", "emg", "vertical_force")
 _FEW_STRIDES = 3
 #: Half of a stride's shape does not come back in the next: not steady walking.
 _LEAST_REPETITION = 0.5
+#: Standard deviations by which a trunk may move unlike the walkers that taught (``predict``): one in ten thousand would. Who rocks
+#: or sways in a chair repeats as well as a walker does, but hardly rises.
+_UNLIKE_SD = 4.5
 #: How far beyond what it was fitted on an estimator may be believed.
 _BEYOND = 0.1
 #: Half-width of the speed's interval over the speed, beyond which the number says nothing.
@@ -323,6 +326,8 @@ def _doubts(found: Mapping[str, Any], config: Mapping[str, Any], recording: Reco
         doubts.append(f"it shows {_strides(found['n_strides'])} where at least {_FEW_STRIDES} are needed")
     if found["repetition"] < _LEAST_REPETITION:
         doubts.append("its strides hardly repeat, as in anything but steady walking")
+    if found.get("unlike_sd", 0.0) > _UNLIKE_SD:
+        doubts.append("it rises and falls unlike a walker, as in rocking, swaying or turning on the spot")
     if found["sensor"] == "keypoints_2d" and (angle := _obliquity_deg(recording, found)) > _LARGEST_OBLIQUITY_DEG:
         doubts.append(f"its picture seems taken {angle:.0f} degrees off a side view, and only side views can be read; film from the side")
     if "intervals" in found:

@@ -6,7 +6,7 @@ dictionary: per recording (medians over strides, each with a 90 % interval) and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from synthgait.textbook import usual_emg
 
 if TYPE_CHECKING:
     from synthgait.estimators.base import GaitEstimator
+    from synthgait.estimators.networks import StrideNetwork
 
 #: Sensors in the order of how much they know of the walk, for recordings that have several.
 PREFERENCE = ("foot", "keypoints_3d", "joint_angles", "keypoints_2d", "shank", "thigh", "lower_back", "sternum", "head")
@@ -71,7 +72,8 @@ def predict(
         cadence_spm, step_length_{r,l}_m, step_time_{r,l}_s, stance_time_{r,l}_s,
         double_support_time_s; ``intervals`` name -> (low, high), 90 %; ``strides`` name -> list per
         stride, with ``time_s`` and ``steady`` (False where walking starts, stops or turns: told, not
-        counted); ``events``, see ``contacts.gait_events``; ``sensor``, ``n_strides``, ``repetition`` (0 to 1).
+        counted); ``events``, see ``contacts.gait_events``; ``unlike_sd``, how far a trunk moves unlike a walker's (standard
+        deviations); ``sensor``, ``n_strides``, ``repetition`` (0 to 1).
         muscle_activation: ``activation`` and ``activation_sd`` muscle -> (100,), ``emg`` group_side ->
         (100,), as an electrode would show it (see ``muscle_curves``), ``vertical_force`` side -> (100,) in body weights.
 
@@ -98,6 +100,7 @@ def predict(
     if estimator.task == "gait_parameters":
         result = summarise(*per_stride(out[0], out[1], windows, tasks.sensor_named(name)))
         result["events"] = gait_events(signals, float(rate or 0.0), name, result)
+        result["unlike_sd"] = _unlike_sd(estimator.networks[name], windows, tasks.sensor_named(name))
     else:
         result = muscle_curves(out[2], out[3], windows, reference_side)
     return result | {"sensor": name, "n_strides": len(windows), "repetition": float(np.median(windows.score))}
@@ -145,6 +148,17 @@ def _one_cycle(signals: Mapping[str, np.ndarray], stride_time_s: float, body: Bo
         raise InputError("the recording has no hip_flexion and knee_flexion of one side; give joint angles in rad")
     values = np.stack([bridged(np.asarray(signals[name], float), name, period=len(signals[name])) for name in names], axis=1)
     return poses.one_cycle(names, values, stride_time_s, body)
+
+
+def _unlike_sd(networks: Sequence[StrideNetwork], windows: Windows, sensor: tasks.Sensor) -> float:
+    """How far a trunk's rise and its share that comes once a step lie from those of the walkers that taught the networks, in
+    their standard deviations; 0 for other sensors. One in a thousand of those walkers reaches 4.
+    """
+    if sensor.name not in tasks.TRUNK:
+        return 0.0
+    columns = [sensor.scalars.index(name) for name in ("base", "harmonic_ratio")]
+    mean, sd = (np.mean([getattr(network, name).numpy() for network in networks], axis=0) for name in ("scalar_mean", "scalar_sd"))
+    return float(np.abs((np.median(windows.scalars, axis=0) - mean) / sd)[columns].max())
 
 
 def per_stride(

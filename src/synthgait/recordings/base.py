@@ -195,10 +195,10 @@ class Recording:
         return self.reference_source.startswith("markers")
 
     def on_the_spot(self) -> Recording:
-        """The same key points in space relative to the middle of the hips; themselves where there are none."""
+        """The same key points in space as on a treadmill at the hips' mean velocity; themselves where there are no hips."""
         if self.kind != "keypoints_3d" or not {"hip_l", "hip_r"} <= set(self.joints):
             return self
-        away = {axis: 0.5 * (self.signals[f"hip_l_{axis}"] + self.signals[f"hip_r_{axis}"]) for axis in "xyz"}
+        away = {axis: _straight(0.5 * (self.signals[f"hip_l_{axis}"] + self.signals[f"hip_r_{axis}"])) for axis in "xyz"}
         return replace(self, signals={channel: values - away[channel[-1]] for channel, values in self.signals.items()})
 
     def _bounds(self) -> tuple[int, int]:
@@ -214,6 +214,13 @@ class Recording:
             return self
         first, last = self._bounds()
         return replace(self, signals={c: v[first:last] for c, v in self.signals.items()}, start_s=None, end_s=None)
+
+
+def _straight(values: np.ndarray) -> np.ndarray:
+    """The straight line (T,) nearest to values (T,) of which some may be unknown (NaN)."""
+    time = np.arange(len(values), dtype=float)
+    known = np.isfinite(values)
+    return np.polyval(np.polyfit(time[known], values[known], 1), time) if known.sum() > 1 else np.zeros(len(values))
 
 
 def channels_of(kind: str, names: Iterable[str]) -> list[str]:

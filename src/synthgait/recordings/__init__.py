@@ -15,8 +15,9 @@ import pandas as pd
 
 from synthgait.errors import InputError
 from synthgait.recordings import falisse, gaitmap, gaitvalidation, mobgap, movingreality, plain, schreiber, singles, voisard, winner
-from synthgait.recordings.base import EMG_MUSCLES, KINDS, TRUTH, Recording, Refused, require_some, sifted, unique, warn
+from synthgait.recordings.base import EMG_MUSCLES, KINDS, TRUTH, Recording
 from synthgait.recordings.plain import write_plain
+from synthgait.recordings.refusals import Refused, require_some, sifted, unique, warn
 from synthgait.recordings.tables import read_table, require, sex
 
 __all__ = [

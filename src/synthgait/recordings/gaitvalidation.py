@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from synthgait.errors import InputError
-from synthgait.recordings.base import Recording, Refused, merge_sides, readable, signal_table
+from synthgait.recordings.base import Recording, merge_sides, signal_table
+from synthgait.recordings.refusals import Refused, readable
 from synthgait.recordings.tables import number, number_or_unknown, one_line, read_table, require, sex
 
 NAME = "gaitvalidation_video_pose"

@@ -18,8 +18,9 @@ import numpy as np
 
 from synthgait.conventions import GRAVITY_MPS2, IMU_CHANNELS
 from synthgait.errors import InputError
-from synthgait.recordings.base import Recording, Refused, merge_sides, readable
+from synthgait.recordings.base import Recording, merge_sides
 from synthgait.recordings.matlab import field, fields, load_mat
+from synthgait.recordings.refusals import Refused, readable
 from synthgait.recordings.tables import one_line
 
 NAME = "mobgap_example"

@@ -20,7 +20,8 @@ import pandas as pd
 from synthgait.conventions import IMU_CHANNELS
 from synthgait.errors import InputError
 from synthgait.inertial import foot_strides
-from synthgait.recordings.base import Recording, Refused, merge_sides, readable
+from synthgait.recordings.base import Recording, merge_sides
+from synthgait.recordings.refusals import Refused, readable
 from synthgait.recordings.tables import number, number_or_unknown, one_line, read_table, require
 
 NAME = "movingreality_stroke_imu"

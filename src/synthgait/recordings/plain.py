@@ -20,18 +20,8 @@ import yaml
 
 from synthgait.conventions import AFFECTED_SIDES, SEXES
 from synthgait.errors import InputError
-from synthgait.recordings.base import (
-    EMG_MUSCLES,
-    KINDS,
-    TRUTH,
-    Recording,
-    Refused,
-    channels_of,
-    merge_sides,
-    no_channel,
-    readable,
-    signal_table,
-)
+from synthgait.recordings.base import EMG_MUSCLES, KINDS, TRUTH, Recording, channels_of, merge_sides, no_channel, signal_table
+from synthgait.recordings.refusals import Refused, readable
 from synthgait.recordings.tables import fill_gaps, number, number_or_unknown, one_line, read_table, require, text, word
 
 _LOG = logging.getLogger(__name__)
@@ -64,7 +54,7 @@ def is_plain(folder: Path) -> bool:
 
 
 def read(folder: Path) -> Iterator[Recording | Refused]:
-    """Every row that can be read (see ``base.readable``). Markers with hips, knees and ankles, where no row of the same walk
+    """Every row that can be read (see ``refusals.readable``). Markers with hips, knees and ankles, where no row of the same walk
     has key points in space, are those.
 
     Raises InputError for a missing file or column.

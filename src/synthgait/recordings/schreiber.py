@@ -22,7 +22,8 @@ import pandas as pd
 from scipy.signal import butter, sosfiltfilt
 
 from synthgait.errors import InputError
-from synthgait.recordings.base import EMG_MUSCLES, Recording, Refused, merge_sides, readable, sifted, signal_table
+from synthgait.recordings.base import EMG_MUSCLES, Recording, merge_sides, signal_table
+from synthgait.recordings.refusals import Refused, readable, sifted
 from synthgait.recordings.tables import number, number_or_unknown, one_line, read_table, require, sex
 
 NAME = "schreiber_moissenet_2019"

@@ -21,7 +21,7 @@ import numpy as np
 from synthgait.conventions import GRAVITY_MPS2
 from synthgait.errors import InputError
 from synthgait.recordings import schreiber
-from synthgait.recordings.base import require_some, warn
+from synthgait.recordings.refusals import require_some, warn
 from synthgait.recordings.tables import number
 
 PERCENT = np.arange(101.0)

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from synthgait.errors import InputError
-from synthgait.recordings.base import Recording, Refused, readable, signal_table
+from synthgait.recordings.base import Recording, signal_table
+from synthgait.recordings.refusals import Refused, readable
 from synthgait.signal_events import forward_axis
 
 NAME = "singles_opensim"

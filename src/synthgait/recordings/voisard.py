@@ -22,7 +22,8 @@ import numpy as np
 from synthgait.conventions import IMU_CHANNELS
 from synthgait.errors import InputError
 from synthgait.inertial import foot_strides
-from synthgait.recordings.base import Recording, Refused, merge_sides, readable
+from synthgait.recordings.base import Recording, merge_sides
+from synthgait.recordings.refusals import Refused, readable
 from synthgait.recordings.tables import fill_gaps, number, number_or_unknown, one_line, read_table, require, sex
 
 NAME = "voisard_healthy_imu"

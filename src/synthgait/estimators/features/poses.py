@@ -73,8 +73,8 @@ def featurise_pose(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, b
     coefficients = w.fourier(points.reshape(len(points), -1), centre, period).reshape(len(centre), 1 + w.HARMONICS, len(names), 3)
     in_plane = len(axes) == 2
     way = None if in_plane else _way(hips, centre, period)
-    more = {"unit_m": 1.0 if metric else None, "flat": in_plane, "way": way, "ankles": ankles}
-    return pose_windows(names, coefficients, period, centre, score, body, **more)
+    unit_m = 1.0 if metric else None
+    return pose_windows(names, coefficients, period, centre, score, body, unit_m=unit_m, flat=in_plane, way=way, ankles=ankles)
 
 
 def _way(hips: np.ndarray, centre: np.ndarray, period: np.ndarray) -> np.ndarray:

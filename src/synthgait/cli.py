@@ -220,11 +220,7 @@ def validate(
     figures: Annotated[Path | None, typer.Option(help="Folder for the pictures of recordings, coverage or a generator.")] = None,
     json_path: Json = None,
 ) -> None:
-    """Check estimators, simulated gaits or generators, or what a seed dataset covers, and print the table.
-
-    The list that --json writes of simulations has a row for each curve and speed class and, last, a row for each relation to walking
-    speed: those have a speed_class of null and the keys slope_simulated, slope_real, slope_published (per m/s), unit and source.
-    """
+    """Check estimators, simulated gaits or generators, or what a seed dataset covers, and print the table."""
     from synthgait import verdicts
 
     told, text = verdicts.of(what, recordings, estimator or [], data, real_baseline, figures)

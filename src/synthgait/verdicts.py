@@ -59,7 +59,7 @@ def of(
         from synthgait.validate import simulations
 
         told = simulations.run(datasets.load(data), where)
-        return told["curves"] + told["speed_relations"], simulations.as_text(told)
+        return told["curves"], simulations.as_text(told)
     table = pairs(_loaded(estimators), where, real_baseline)
     from synthgait.validate import run
 

@@ -26,7 +26,7 @@ from synthgait.musculoskeletal import MusculoskeletalModel
 from synthgait.simulate.task import COST_SHARES, WalkingSolution, WalkingTask
 from synthgait.subjects import Subject
 from synthgait.trials import Trials
-from synthgait.validate import simulations
+from synthgait.validate import speed_effects
 
 LOOSE = 0.02
 ADULT = Subject("adult", age_years=25)
@@ -146,7 +146,7 @@ def effort_per_metre(solution: WalkingSolution, task: WalkingTask) -> float:
 def test_push_off_told_from_the_floor_is_the_joints(strides) -> None:
     """What files keep is enough for it: ``validate simulations`` reads it off the ground's force."""
     for name, stride in strides.items():
-        assert simulations.push_off_w_per_kg(stride)[0] == pytest.approx(push_off_w_per_kg(stride), rel=0.06), name
+        assert speed_effects.push_off_w_per_kg(stride)[0] == pytest.approx(push_off_w_per_kg(stride), rel=0.06), name
 
 
 def test_weak_calves_push_off_less_at_the_same_speed(strides) -> None:

@@ -16,7 +16,7 @@ from synthgait.gait import typical_cadence_spm
 from synthgait.recordings import schreiber, schreiber_cycles
 from synthgait.recordings.schreiber_cycles import Cycle
 from synthgait.trials import Trials
-from synthgait.validate import simulations
+from synthgait.validate import simulations, speed_effects
 
 PHASE = np.arange(101) / 100.0
 WAVE = 0.5 * np.sin(2 * np.pi * PHASE)
@@ -108,13 +108,13 @@ def made_up(slope: float) -> tuple[Trials, list[Cycle]]:
 @pytest.fixture
 def easy_push_off(monkeypatch) -> None:
     """Push-off needs a body; tests/physics has its own test of it."""
-    monkeypatch.setattr(simulations, "push_off_w_per_kg", lambda strides: 4.0 * strides.table["walking_speed_mps"].to_numpy(float))
+    monkeypatch.setattr(speed_effects, "push_off_w_per_kg", lambda strides: 4.0 * strides.table["walking_speed_mps"].to_numpy(float))
 
 
 def test_a_known_slope_over_speed_is_told_for_each_person_by_himself(easy_push_off) -> None:
     ours, theirs = made_up(0.2)
-    rows = {row["quantity"]: row for row in simulations.speed_relations(ours, theirs, table_of_adults())}
-    assert list(rows) == list(simulations.RELATIONS)
+    rows = {row["quantity"]: row for row in speed_effects.relations(ours, theirs, table_of_adults())}
+    assert list(rows) == list(speed_effects.RELATIONS)
     knee, force, width = rows["peak_knee_flexion_rad"], rows["peak_vertical_force_bw"], rows["step_width_m"]
     assert knee["slope_simulated"] == pytest.approx(0.2, abs=1e-5) and knee["slope_real"] == pytest.approx(0.4)
     assert force["slope_simulated"] == pytest.approx(0.2, abs=1e-5) and force["slope_real"] == pytest.approx(0.1)
@@ -126,12 +126,12 @@ def test_a_known_slope_over_speed_is_told_for_each_person_by_himself(easy_push_o
     assert rows["cadence_spm"]["slope_real"] == pytest.approx(80.0) and rows["cadence_spm"]["slope_published"] == pytest.approx(50.0)
     assert rows["step_length_per_leg"]["slope_real"] == pytest.approx(0.3) == rows["step_length_per_leg"]["slope_published"]
     assert (knee["n_simulated"], knee["n_cycles"], knee["n_people"]) == (4, 4, 2)
-    down = {row["quantity"]: row for row in simulations.speed_relations(*made_up(-0.2), table_of_adults())}
+    down = {row["quantity"]: row for row in speed_effects.relations(*made_up(-0.2), table_of_adults())}
     assert down["peak_knee_flexion_rad"]["slope_simulated"] < 0 > down["peak_vertical_force_bw"]["slope_real"]
 
 
 def test_what_is_published_is_as_the_sources_say() -> None:
-    told = simulations.published_relations(table_of_adults())
+    told = speed_effects.published(table_of_adults())
     # 0.146, 0.140 and 0.139 leg lengths at 1.069, 1.545 and 2.495 of them a second
     assert told["step_width_m"][0] == pytest.approx(-0.00436, abs=1e-5)
     # 54.0, 59.6 and 59.2 degrees at 0.6, 1.2 and 1.39 m/s: the line is flatter than the curve's first half
@@ -141,16 +141,13 @@ def test_what_is_published_is_as_the_sources_say() -> None:
     assert told["push_off_power_w_per_kg"] == (None, None, "none found")
 
 
-def test_relations_are_rows_apart_and_say_so_where_nothing_is_known(easy_push_off) -> None:
+def test_relations_say_so_where_nothing_is_known(easy_push_off) -> None:
     ours, theirs = made_up(0.2)
     curves = simulations.compare(
         walkers(1.2, WAVE, WAVE, WAVE), [person(name, shift) for name, shift in (("a", -0.1), ("b", 0.0), ("c", 0.1))]
     )
-    relations = simulations.speed_relations(ours, [replace(c, numbers={}) for c in theirs], table_of_adults())
-    listed = json.loads(json.dumps(curves + relations, allow_nan=False))
-    assert [row for row in listed if row["speed_class"] is not None] == curves
-    assert all({"quantity", "speed_class", "fraction_within_1sd", "rmse", "correlation"} <= set(row) for row in listed)
-    assert {row["speed_class"] for row in listed[len(curves) :]} == {None}
+    relations = speed_effects.relations(ours, [replace(c, numbers={}) for c in theirs], table_of_adults())
+    json.dumps(relations, allow_nan=False)
     push = next(row for row in relations if row["quantity"] == "push_off_power_w_per_kg")
     assert push["slope_real"] is None and push["slope_published"] is None and push["n_cycles"] == 0
     text = simulations.as_text({"curves": curves, "speed_relations": relations})
@@ -161,9 +158,13 @@ def test_relations_are_rows_apart_and_say_so_where_nothing_is_known(easy_push_of
 
 def test_people_who_walked_at_one_speed_each_share_a_line() -> None:
     speed = np.array([0.8, 1.2, 1.6, 2.5])
-    line = simulations._line(speed, 2.0 + 3.0 * speed, np.array(["a", "b", "c", "d"]))
+    line = speed_effects._line(speed, 2.0 + 3.0 * speed, np.array(["a", "b", "c", "d"]))
     assert line == (pytest.approx(3.0), pytest.approx(5.6), 3, 3)
-    assert simulations._line(speed[:2], speed[:2], np.array(["a", "b"])).slope is None
+    assert speed_effects._line(speed[:2], speed[:2], np.array(["a", "b"])).slope is None
+
+
+def test_one_person_at_normal_speed_makes_no_band() -> None:
+    assert simulations.compare(walkers(1.2, WAVE, WAVE, WAVE), [person("a", 0.0)]) == []
 
 
 def test_recordings_without_the_dataset_are_one_sentence(tmp_path) -> None:

@@ -124,14 +124,17 @@ def cover(seed_dataset: Trials, recordings: Path | None, folder: Path | None) ->
 
 def pairs(estimators: Sequence[GaitEstimator], where: Path, real_baseline: bool = False) -> pd.DataFrame:
     """Truth and estimate of every recording, by every estimator, floor and installed peer (``validate.run.pairs``),
-    and with ``real_baseline`` by the first gait estimator's network trained on other people of each dataset.
+    and with ``real_baseline`` by the first gait estimator's network trained on other people of each dataset. What cannot
+    be read is said, and a row too.
     """
     from synthgait.validate import peers, run
 
     available, missing = peers.available()
     for sentence in missing:
         say(sentence)
-    recordings = real.load(where)
+    recordings, refused = real.read_all(where)
+    for one in refused:
+        say(f"unreadable: {one.message}")
     baseline = next((estimator for estimator in estimators if estimator.task == "gait_parameters"), None)
     parts = [
         run.pairs(
@@ -143,7 +146,8 @@ def pairs(estimators: Sequence[GaitEstimator], where: Path, real_baseline: bool 
         )
         for i, estimator in enumerate(estimators)
     ]
-    return run.scored(pd.concat(parts, ignore_index=True), str(where))
+    table = run.scored(pd.concat(parts, ignore_index=True), str(where))
+    return pd.concat([table, pd.DataFrame(run.unread(refused))], ignore_index=True) if refused else table
 
 
 def ablate(

@@ -225,10 +225,36 @@ def test_columns_of_no_kind_are_ignored(folder):
 def test_markers_with_legs_are_key_points_where_there_are_no_others(folder, tmp_path, caplog):
     marked = [walker("markers", "d", joints=(*LEGS, "LASI")), walker("markers", "e", joints=("LASI", "RASI"))]
     both = [walker(name="f", walk_id="w"), walker("markers", "g", walk_id="w")]
-    legs, bare, pose, same = recordings.load(write_plain([*marked, *both], tmp_path / "marked"))
+    found = {r.recording_id: r for r in recordings.load(write_plain([*marked, *both], tmp_path / "marked"))}
+    legs, bare, pose, same = (found[name] for name in "defg")
     assert [r.kind for r in (legs, bare, pose, same)] == ["keypoints_3d", "markers", "keypoints_3d", "markers"]
     assert [label for label, _, _ in run.sensor_views(legs)] == ["keypoints_3d"] and "LASI_x" not in legs.signals
     assert caplog.messages[-1].startswith("no method reads the markers of e in ")
+
+
+def test_markers_stand_in_for_poses_that_do_not_move_or_cannot_be_read(tmp_path, caplog):
+    still = [walker("markers", "a", walk_id="u"), walker(name="b", walk_id="u", variant="root_relative")]
+    lost = [walker("markers", "c", walk_id="v"), walker(name="d", walk_id="v")]
+    folder = write_plain([*still, *lost], tmp_path / "twins")
+    for path in (folder / "signals").glob("d_*.csv"):
+        path.write_text("time_s,hip_l_x\nnoon,1\n")
+    found = {r.recording_id: r.kind for r in recordings.load(folder)}
+    assert found == {"a": "keypoints_3d", "b": "keypoints_3d", "c": "keypoints_3d"} and "noon" not in found
+    assert any("d_" in message for message in caplog.messages)
+
+
+def test_blanks_after_commas_empty_rows_and_paths_of_windows_are_understood(tmp_path):
+    folder = write_plain([walker(name="a", pathology="TD"), walker(name="b")], tmp_path / "windows")
+    index = folder / "recordings.csv"
+    lines = index.read_text().splitlines()
+    columns = lines[0].split(",")
+    file = columns.index("file")
+    rows = [line.split(",") for line in lines[1:]]
+    for row in rows:
+        row[file] = "signals\\" + row[file]
+    index.write_text("\n".join(", ".join(row) for row in [columns, *rows, [""] * len(columns)]) + "\n")
+    read, refused = recordings.read_all(folder)
+    assert [r.recording_id for r in read] == ["a", "b"] and not refused and read[0].group == "healthy"
 
 
 def test_sensors_where_no_method_reads_are_said_once(caplog):

@@ -14,6 +14,8 @@ from synthgait.errors import InputError
 from synthgait.estimators import GaitEstimator
 from synthgait.recordings import write_plain
 from synthgait.report import page
+from synthgait.report.agreement import of_each_sensor
+from synthgait.validate import run
 
 
 class _Exact:
@@ -48,3 +50,15 @@ def test_figures_that_cannot_be_drawn_are_one_sentence(
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="is a file"):
         verdicts.of("coverage", pictures=tmp_path / "file")
+
+
+def test_what_could_not_be_read_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_plain(standin_people(2), tmp_path / "mine")
+    lost = sorted((folder / "signals").glob("*.csv"))[0]
+    lost.write_text("time_s,lower_back_acc_x\nnoon,1\n")
+    table = verdicts.pairs([_Exact()], folder)  # type: ignore[list-item]
+    rows = run.rows(table)
+    (unread,) = [row for row in rows if row["sensor"] == run.UNREAD]
+    assert unread["n_recordings"] == 0 and unread["n_failed"] >= 1 and unread["mae"] is None
+    assert not [row for row in rows if row["group"] == "all"] and lost.name in capsys.readouterr().err
+    assert "unreadable)" in run.as_text(rows) and list(of_each_sensor(table)) == ["standin_lower_back"]

@@ -29,7 +29,13 @@ _REQUIRED = ("recording_id", "subject_id", "file", "kind")
 #: Words of other people for ours, in small letters; any other pathology is kept as it is written.
 _WORDS = {
     "sex": {"f": "female", "w": "female", "m": "male"},
-    "pathology": dict.fromkeys(("none", "no", "healthy", "control", "normal", "able-bodied", "able bodied", "able_bodied"), "none"),
+    "pathology": dict.fromkeys(
+        (
+            *("none", "no", "healthy", "control", "controls", "normal", "able-bodied", "able bodied", "able_bodied"),
+            *("td", "typical", "typically developing", "typically_developing", "typically-developing"),
+        ),
+        "none",
+    ),
     "affected_side": {"l": "left", "r": "right", "bilateral": "both", "no": "none"},
     "emg_side": {"left": "l", "right": "r"},
 }
@@ -54,8 +60,8 @@ def is_plain(folder: Path) -> bool:
 
 
 def read(folder: Path) -> Iterator[Recording | Refused]:
-    """Every row that can be read (see ``refusals.readable``). Markers with hips, knees and ankles, where no row of the same walk
-    has key points in space, are those.
+    """Every row that can be read (see ``refusals.readable``), those of markers last. Markers with hips, knees and ankles are key
+    points in space, unless another row has those of the same walk, as they moved.
 
     Raises InputError for a missing file or column.
     """
@@ -64,7 +70,9 @@ def read(folder: Path) -> Iterator[Recording | Refused]:
     table = read_table(index_path, dtype=str, keep_default_na=False)
     require(table, _REQUIRED, index_path)
     rows = [(f"line {line} of {index_path}", row) for line, (_, row) in enumerate(table.iterrows(), start=2)]
-    posed = {_walk_id(row) for _, row in rows if _kind(row) == "keypoints_3d"}
+    rows = [(where, row) for where, row in rows if any(text(row, str(column)) for column in table.columns)]
+    rows.sort(key=lambda part: _kind(part[1]) == "markers")
+    posed: set[str | None] = set()
     unread: list[str] = []
 
     # several rows may describe one file; keep only the latest, they come together
@@ -88,6 +96,8 @@ def read(folder: Path) -> Iterator[Recording | Refused]:
         recording = _recording(folder, about, row, where, kind, signals, path)
         if alone:
             unread.append(recording.recording_id)
+        if kind == "keypoints_3d" and recording.variant == "main":
+            posed.add(_walk_id(row))
         yield recording
 
     yield from readable(
@@ -148,7 +158,8 @@ def _about(path: Path) -> dict[str, Any]:
 
 
 def _inside(folder: Path, file: str, index_path: Path) -> Path:
-    for candidate in (folder / file, folder / "signals" / file):
+    local = file.replace("\\", "/")
+    for candidate in (folder / local, folder / "signals" / local):
         if candidate.is_file():
             return candidate
     raise InputError(f"{index_path} names the file {file}, which is not below {folder}; put it into signals/")

@@ -24,6 +24,7 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
     try:
         if "sep" not in options:
             _require_commas(path)
+            options["skipinitialspace"] = True
         table = pd.read_csv(path, **options)
     except FileNotFoundError:
         raise InputError(f"{path} is not there; the dataset is incomplete") from None

@@ -167,7 +167,9 @@ def agreement(part: pd.DataFrame) -> dict[str, Any]:
     intervals from resampling people (95 %), ``bias`` the mean difference; the others are not defined.
     """
     good = part[np.isfinite(part["curve_r"])]
-    row: dict[str, Any] = {"n_recordings": len(good), "n_people": int(good["subject_id"].nunique())}
+    # a muscle of either leg is a pair of curves of one recording
+    row: dict[str, Any] = {"n_recordings": int(good["recording_id"].nunique()), "n_people": int(good["subject_id"].nunique())}
+    row["n_failed"] = int(part["recording_id"].nunique()) - row["n_recordings"]
     for name in STATISTICS:
         row |= {name: None, f"{name}_ci_low": None, f"{name}_ci_high": None}
     if len(good):

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from synthgait.conventions import IMU_CHANNELS
 from synthgait.errors import InputError
 from synthgait.recordings.base import Recording
+from synthgait.recordings.refusals import Refused
 from synthgait.validate import emg
 from synthgait.validate.agreement import agree
 from synthgait.validate.floors import FLOORS, Floor
@@ -45,6 +46,8 @@ _IMU_SENSORS: dict[str, tuple[tuple[tuple[str, ...], ...], str]] = {
 _FLOOR = "floor:"
 #: Label of all worn sensors that a recording has, where there are several.
 TOGETHER = "worn_together"
+#: Label, in the place of a sensor, of recordings of which nothing could be read.
+UNREAD = "unread"
 
 
 class Estimator(Protocol):
@@ -86,6 +89,8 @@ def sensor_views(recording: Recording) -> Iterable[tuple[str, str, Recording]]:
         yield label, recording.kind, recording.on_the_spot() if recording.way_is_truth else recording
     elif recording.kind == "joint_angles":
         yield recording.kind, recording.kind, recording
+    elif recording.truth:
+        _warn_once(f"no method reads the {recording.kind} of {recording.name}")
 
 
 def pairs(
@@ -113,7 +118,7 @@ def pairs(
         estimator = None
     curves = emg.pairs(every, muscles, method, floors=bool(floors))
     for label, name, view in tqdm(views, desc="validate", disable=not progress):
-        if estimator is not None and (read := _read_of(name, estimator)) and view.sampling_rate_hz is not None:
+        if estimator is not None and (read := _read_of(name, estimator)):
             rows += compared(view, label, method, partial(estimator.predict, view, sensor=read))
         for peer in peers:
             if peer.reads(view, label):
@@ -150,7 +155,12 @@ def _real_trained(views: Sequence[tuple[str, str, Recording]], estimator: Estima
             together.setdefault((view.dataset, label), []).append((name, view))
     rows: list[dict[str, Any]] = []
     config = getattr(estimator, "config", {})
-    for (_, label), members in tqdm(together.items(), desc="train on real people", disable=not progress):
+    for (dataset, label), members in tqdm(together.items(), desc="train on real people", disable=not progress):
+        people = len({view.subject_id for _, view in members})
+        if people < real_trained.LEAST_PEOPLE:
+            _warn_once(
+                f"{dataset} has {people} people with {label}; a network is trained on real people from {real_trained.LEAST_PEOPLE} on"
+            )
         for view, outcome in real_trained.left_out(members, config):
             rows += compared(view, label, real_trained.METHOD, partial(outcome_of, outcome))
     return rows
@@ -199,6 +209,14 @@ def compared(view: Recording, label: str, method: str, predict: Callable[[], dic
     return rows
 
 
+def unread(refused: Iterable[Refused], method: str = "zero_shot") -> list[dict[str, Any]]:
+    """Rows of ``pairs`` of recordings that could not be read, of which neither sensor nor truth is known."""
+    blank = {"sensor": UNREAD, "group": "unknown", "quantity": QUANTITIES[0], "method": method, "subject_id": "", "truth": np.nan}
+    return [
+        blank | {"dataset": one.dataset, "recording_id": one.recording_id, "estimate": np.nan, "reason": one.message} for one in refused
+    ]
+
+
 def scored(table: pd.DataFrame, where: str = "") -> pd.DataFrame:
     """The pairs of recordings found ``where``. Raises InputError when there are none."""
     if table.empty:
@@ -209,18 +227,18 @@ def scored(table: pd.DataFrame, where: str = "") -> pd.DataFrame:
 
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Agreement per dataset, sensor, group, quantity and method. Where a dataset has several groups, the
-    group "all" follows. ``n_failed`` counts recordings the method could not read (in no statistic).
+    group "all" follows. ``n_failed`` counts recordings the method could not read (in no statistic); those that nobody could
+    are rows of the sensor ``UNREAD``.
     """
     result = []
     keys = ["dataset", "sensor", "group", "quantity", "method"]
-    several = table.groupby("dataset")["group"].nunique()
-    both = table[table["dataset"].map(several).fillna(1) > 1].assign(group="all")
+    several = table[table["sensor"] != UNREAD].groupby("dataset")["group"].nunique()
+    both = table[(table["dataset"].map(several).fillna(1) > 1) & (table["sensor"] != UNREAD)].assign(group="all")
     whole = pd.concat([table, both], ignore_index=True) if len(both) else table
     for key, part in whole.groupby(keys, sort=True):
         row: dict[str, Any] = dict(zip(keys, key, strict=True))
         if row["quantity"].startswith(emg.QUANTITY):
-            row |= emg.agreement(part)
-            result.append(row | {"n_failed": len(part) - row["n_recordings"]})
+            result.append(row | emg.agreement(part))
             continue
         good = part[np.isfinite(part["estimate"])]
         if len(good):

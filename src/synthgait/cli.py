@@ -201,12 +201,13 @@ def estimate(
     estimator: Annotated[Path | None, typer.Option(help="A fitted one's folder, or a bundled one's name, as muscle_activation.")] = None,
     height: Annotated[float | None, typer.Option(help="Body height in m.")] = None,
     leg_length: Annotated[float | None, typer.Option(help="Leg length in m.")] = None,
+    focal: Annotated[float | None, typer.Option(help="Focal length in pixels of the standing camera of keypoints_2d.")] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="A JSON file, with a walk's picture beside it; - is the screen.")] = None,
 ) -> None:
     """Estimate speed, steps and their timing, or muscle activation, of one walk or of every recording of a folder."""
     from synthgait.estimators import estimate as judge
 
-    found, text = judge.told(walk, estimator, sensor, height_m=height, leg_length_m=leg_length, out=out)
+    found, text = judge.told(walk, estimator, sensor, height_m=height, leg_length_m=leg_length, focal_px=focal, out=out)
     _show(found, text, out)
 
 

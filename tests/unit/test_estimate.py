@@ -298,9 +298,11 @@ def filmed() -> Walks:
     return walk(analytic_population(3, seed=78), 8.0, np.random.default_rng(5))
 
 
-def _film(walks: Walks, view: float, panning: bool, folder: Path, keep: str = "", distance_m: float = 9.0) -> list[Path]:
-    """CSVs of every walk through a home video, seen from ``view`` degrees off straight ahead."""
-    camera = Camera(np.deg2rad(view), "body_25", "home_video", frame_rate_hz=30, panning=panning, distance_m=distance_m)
+def _film(
+    walks: Walks, view: float, panning: bool, folder: Path, keep: str = "", distance_m: float = 9.0, noise: str = "home_video"
+) -> list[Path]:
+    """CSVs of every walk through a video, seen from ``view`` degrees off straight ahead."""
+    camera = Camera(np.deg2rad(view), "body_25", noise, frame_rate_hz=30, panning=panning, distance_m=distance_m)
     readings = camera.record(walks, np.random.default_rng(6))
     paths = []
     for i, pixels in enumerate(readings.signals["keypoints_2d"]):
@@ -347,6 +349,64 @@ def test_somebody_who_comes_and_goes_is_no_side_view_either(flat: GaitEstimator,
         both = pd.concat([pd.read_csv(path), pd.read_csv(back)], ignore_index=True).dropna(axis=1)
         both.assign(time_s=np.arange(len(both)) / 30.0).to_csv(path, index=False)
         assert "film from the side" in estimate(path, flat, "keypoints_2d")["sentence"]
+
+
+@pytest.fixture(scope="module")
+def any_view() -> GaitEstimator:
+    recipe = {
+        "sensors": ["keypoints_2d", "keypoints_2d_oblique"],
+        "members": 1,
+        "walks": 300,
+        "strides_per_walk": 1,
+        "steps": 150,
+        "batch": 64,
+    }
+    return fit(recipe, analytic_population(60, seed=3))
+
+
+_TIMING = {"step_time_s", "stride_time_s", "cadence_spm", "step_time_r_s", "step_time_l_s"}
+
+
+@pytest.mark.parametrize("view", [0, 180])
+def test_the_front_and_the_back_tell_when_steps_fall_and_not_how_long_they_are(
+    any_view: GaitEstimator, filmed: Walks, tmp_path: Path, view: float
+) -> None:
+    for path, cadence in zip(_film(filmed, view, False, tmp_path, noise="good_video"), filmed.table["cadence_spm"], strict=True):
+        told = estimate(path, any_view, "keypoints_2d", height_m=1.75, plot=tmp_path / "picture.png")
+        assert told["can_judge"] and "speed and lengths are not told" in told["sentence"] and "focal length" in told["sentence"]
+        assert told["cadence_spm"] == pytest.approx(cadence, rel=0.02) and f"{told['cadence_spm']:.0f} a minute" in told["sentence"]
+        assert told["walking_speed_mps"] is None and told["step_length_r_m"] is None
+        assert set(told["intervals"]) >= _TIMING and not set(told["intervals"]) & {"walking_speed_mps", "step_length_m"}
+        assert "walking_speed_mps" not in told["strides"] and (tmp_path / "picture.png").stat().st_size > 1000
+        assert "speed" not in as_text(told).split("\n", 1)[1]
+        json.dumps(told, allow_nan=False)
+
+
+def test_with_the_focal_length_the_front_tells_the_speed(any_view: GaitEstimator, filmed: Walks, tmp_path: Path) -> None:
+    truth = filmed.table
+    for i, path in enumerate(_film(filmed, 0.0, True, tmp_path, noise="good_video")):
+        told = estimate(path, any_view, "keypoints_2d", leg_length_m=float(truth["leg_length_m"][i]), focal_px=1400.0)
+        assert told["can_judge"] and "not told" not in told["sentence"]
+        assert told["walking_speed_mps"] == pytest.approx(truth["walking_speed_mps"][i], rel=0.15)
+
+
+def test_an_oblique_view_is_told_with_a_word_of_caution(any_view: GaitEstimator, filmed: Walks, tmp_path: Path) -> None:
+    for path in _film(filmed, 45.0, True, tmp_path, noise="good_video"):
+        told = estimate(path, any_view, "keypoints_2d", height_m=1.75)
+        assert told["can_judge"] and told["walking_speed_mps"] > 0 and "less certain than from the side" in told["sentence"]
+
+
+def test_who_walks_in_place_before_a_known_camera_tells_no_speed(any_view: GaitEstimator, filmed: Walks, tmp_path: Path) -> None:
+    path = _film(filmed, 0.0, False, tmp_path, noise="good_video")[0]
+    table = pd.read_csv(path)
+    tall = (table["shoulder_r_y"] - table["ankle_r_y"]).rolling(30, center=True, min_periods=1).mean()
+    points = [name for name in table if name != "time_s"]
+    hips = {axis: 0.5 * (table[f"hip_r_{axis}"] + table[f"hip_l_{axis}"]) for axis in "xy"}
+    for name in points:
+        table[name] = 500.0 + (table[name] - hips[name[-1]]) / tall * 300.0
+    table.to_csv(path, index=False)
+    told = estimate(path, any_view, "keypoints_2d", height_m=1.75, focal_px=1400.0)
+    assert told["walking_speed_mps"] is None and "comes no nearer" in told["sentence"]
 
 
 @pytest.fixture(scope="module")

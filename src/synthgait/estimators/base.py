@@ -56,8 +56,8 @@ class GaitEstimator:
 
     @property
     def sensors(self) -> tuple[str, ...]:
-        """Sensors it can read."""
-        return tuple(self.networks)
+        """Sensors it can read; of pictures from anywhere it reads the same sensor as from the side."""
+        return tuple(name for name in self.networks if name != tasks.OBLIQUE)
 
     def predict(
         self,

@@ -5,8 +5,9 @@ reads, and a fitted estimator, by default the bundled one of gait parameters. Ou
 text, and a small picture.
 
 Every recording is judged before its numbers are believed: no walking, hardly any strides, strides that do not
-repeat, a picture that is no side view, or a walker unlike any that the estimator was fitted on are said in one
-sentence.
+repeat, or a walker unlike any that the estimator was fitted on are said in one
+sentence. A picture taken from the front or behind tells the timing of steps, but no lengths; those are left out, and the sentence
+says so.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from synthgait.conventions import EMG_GROUPS, SIDE_NAMES, SIDES
 from synthgait.errors import InputError
 from synthgait.estimators import shipped, tasks
 from synthgait.estimators.base import GaitEstimator
-from synthgait.estimators.features import poses
 from synthgait.estimators.features.windows import NoWalking
 from synthgait.estimators.predict import PREFERENCE
 from synthgait.estimators.together import parts
@@ -66,14 +66,11 @@ _BEYOND = 0.1
 _WIDEST_INTERVAL = 0.35
 #: What a pose that does not travel leaves open.
 _ROOT_RELATIVE = " Nothing in it travels: should the depth of a single camera's pose be compressed, it walks faster than that."
-#: Distance between both hips and both shoulders over the leg as ``poses.leg_of`` measures it: means of the 1,265 people of
-#: the bundled seed, who differ by 4 % (standard deviation).
-_WIDTH_LEGS = {"hip": 0.194, "shoulder": 0.426}
-#: Largest angle of a picture to a side view: twice the standard deviation of those that estimators are fitted on (``sense``).
-_LARGEST_OBLIQUITY_DEG = 20.0
-#: Way of the hips through a picture, in legs, from which on the camera stood still: less than that is a treadmill or a camera
-#: that turns or moves with the walker.
-_CROSSING_LEGS = 1.5
+#: Angle of a picture to a side view from which on lengths are less certain than from there (twice the standard deviation of the
+#: side views that estimators are fitted on, ``sense``), and beyond which more than half of every step is hidden.
+_OBLIQUE_DEG, _LARGEST_OBLIQUITY_DEG = 20.0, 60.0
+#: What a picture taken along the walk does not tell.
+_LENGTHS = tuple(name for name, unit in TOLD.items() if unit in ("m", "m/s"))
 
 
 def told(
@@ -83,6 +80,7 @@ def told(
     *,
     height_m: float | None = None,
     leg_length_m: float | None = None,
+    focal_px: float | None = None,
     out: Path | None = None,
 ) -> tuple[Any, str]:
     """Result and text of one CSV, with a picture beside the JSON file ``out`` ("-" is none); or results and lines of a folder.
@@ -90,11 +88,11 @@ def told(
     Raises InputError as ``estimate`` and ``estimate_folder`` do, and where ``out`` cannot be written or no sensor is named for a CSV.
     """
     plot = None if out is None or str(out) == "-" else _beside(out)
-    body = {"height_m": height_m, "leg_length_m": leg_length_m}
+    known = {"height_m": height_m, "leg_length_m": leg_length_m, "focal_px": focal_px}
     if path.is_dir():
-        results = estimate_folder(path, estimator, sensor, **body)
+        results = estimate_folder(path, estimator, sensor, **known)
         return results, folder_text(results)
-    result = estimate(path, estimator, sensor, **body, plot=plot)
+    result = estimate(path, estimator, sensor, **known, plot=plot)
     return result, as_text(result)
 
 
@@ -117,6 +115,7 @@ def estimate(
     *,
     height_m: float | None = None,
     leg_length_m: float | None = None,
+    focal_px: float | None = None,
     plot: str | Path | None = None,
 ) -> dict[str, Any]:
     """Estimate one walk.
@@ -128,13 +127,16 @@ def estimate(
         sensor: one of ``estimators.SENSORS`` that it was fitted for, or several worn ones that were recorded: "foot+lower_back".
             None takes of a ``Recording`` the most telling one.
         height_m, leg_length_m: of the walker, where known; either makes lengths and speed more certain.
+        focal_px: of the camera of ``keypoints_2d``, where known: its focal length in pixels of the picture. It must have stood, but
+            may have turned. Then speed and lengths are told from any side; without it not from the front or behind.
         plot: where to write a small PNG; None writes none.
 
     Returns:
         Dictionary of ``can_judge``, ``sentence``, ``sensor``, ``n_strides`` and, by an estimator of gait parameters, the
-        names of ``TOLD`` (None where it cannot judge), ``intervals`` name -> [low, high] (90 %), ``strides`` (``time_s``,
-        ``steady`` and the same names per stride), ``events`` (landings and lift-offs, see ``contacts.gait_events``) and of
-        several sensors ``by_sensor``, what each of them says alone, and ``left_out``, which are not used and why;
+        names of ``TOLD`` (None where it cannot judge, lengths and speed also where a picture hides them), ``intervals``
+        name -> [low, high] (90 %), ``strides`` (``time_s``, ``steady`` and the same names per stride; of both without what is
+        hidden), ``events`` (landings and lift-offs, see ``contacts.gait_events``) and of several sensors ``by_sensor``, what
+        each of them says alone, and ``left_out``, which are not used and why;
         by one of muscle activation, ``CURVES``: ``activation`` and ``activation_sd`` (0 to 1) of every muscle and ``emg``
         of every group that electrodes see, name -> 100 samples from the initial contact of the own side, and
         ``vertical_force`` side -> the same in body weights (empty where it cannot judge).
@@ -144,13 +146,15 @@ def estimate(
             sensor that the estimator was not fitted for.
     """
     if sensor is None and not isinstance(walk, Recording):
-        raise InputError(f"a CSV does not say what recorded it; give --sensor, one of {', '.join(tasks.SENSORS)}, or several as foot+shank")
+        names = ", ".join(name for name in tasks.SENSORS if name != tasks.OBLIQUE)
+        raise InputError(f"a CSV does not say what recorded it; give --sensor, one of {names}, or several as foot+shank")
     fitted = _loaded(estimator)
     kinds = [] if sensor is None else _fitted_for(sensor, fitted)
     if isinstance(walk, Recording):
-        recording = _sized(walk, height_m, leg_length_m)
+        recording = _sized(walk, height_m, leg_length_m, focal_px)
     else:
-        recording = _read(Path(walk), kinds, height_m, leg_length_m, cycle=fitted.task == "muscle_activation")
+        read = _read(Path(walk), kinds, cycle=fitted.task == "muscle_activation")
+        recording = _sized(read, height_m, leg_length_m, focal_px)
     result = _judged(recording, fitted, sensor or _sensor_of(recording, fitted))
     if plot is not None:
         _draw(result, Path(plot))
@@ -164,13 +168,14 @@ def estimate_folder(
     *,
     height_m: float | None = None,
     leg_length_m: float | None = None,
+    focal_px: float | None = None,
 ) -> list[dict[str, Any]]:
     """Estimate every recording of a folder: the plain format (truth is not needed), or any that ``recordings.load`` reads.
 
     Args:
         estimator: as of ``estimate``.
         sensor: None takes of each recording the most telling one that it has and the estimator reads.
-        height_m, leg_length_m: of walkers of whom the folder tells neither.
+        height_m, leg_length_m: of walkers of whom the folder tells neither. focal_px: of cameras of which it tells none.
 
     Returns:
         One dictionary per recording, as of ``estimate``, with ``dataset, recording_id, subject_id, variant, kind`` before
@@ -187,7 +192,7 @@ def estimate_folder(
     found, refused = recordings.read_all(folder)
     for recording in tqdm(found, desc="estimate"):
         names = {name: getattr(recording, name) for name in ("dataset", "recording_id", "subject_id", "variant", "kind")}
-        recording = _sized(recording, height_m, leg_length_m)
+        recording = _sized(recording, height_m, leg_length_m, focal_px)
         try:
             chosen = sensor or _sensor_of(recording, fitted)
             results.append(names | _judged(recording, fitted, chosen))
@@ -245,7 +250,7 @@ def _fitted_for(sensor: str, fitted: GaitEstimator) -> list[tasks.Sensor]:
     return [tasks.sensor_named(name) for name in names]
 
 
-def _read(path: Path, kinds: Sequence[tasks.Sensor], height_m: float | None, leg_length_m: float | None, *, cycle: bool) -> Recording:
+def _read(path: Path, kinds: Sequence[tasks.Sensor], *, cycle: bool) -> Recording:
     """One CSV with one sensor or several worn ones; with ``cycle`` joint angles may be of one cycle without a clock."""
     recording_kind = "imu" if kinds[0].worn else kinds[0].name
     signals, rate = plain.read_signals(path, recording_kind)
@@ -265,14 +270,14 @@ def _read(path: Path, kinds: Sequence[tasks.Sensor], height_m: float | None, leg
         kind=recording_kind,
         signals=signals,
         sampling_rate_hz=rate,
-        height_m=height_m,
-        leg_length_m=leg_length_m,
         pixels=recording_kind == "keypoints_2d",
     )
 
 
-def _sized(recording: Recording, height_m: float | None, leg_length_m: float | None) -> Recording:
-    """The recording, with the given size where it tells none of its own."""
+def _sized(recording: Recording, height_m: float | None, leg_length_m: float | None, focal_px: float | None) -> Recording:
+    """The recording, with the given size and focal length where it tells none of its own."""
+    if recording.focal_px is None:
+        recording = replace(recording, focal_px=focal_px)
     if recording.height_m is not None or recording.leg_length_m is not None:
         return recording
     return replace(recording, height_m=height_m, leg_length_m=leg_length_m)
@@ -297,7 +302,11 @@ def _judged(recording: Recording, fitted: GaitEstimator, sensor: str) -> dict[st
         found = fitted.predict(recording, sensor=sensor)
     except NoWalking as error:
         return _not_judged(fitted, sensor, error)
-    doubts = _doubts(found, fitted.config, recording)
+    any_view = tasks.OBLIQUE in fitted.networks
+    hidden = _hidden_lengths(found, recording) if any_view else ""
+    doubts = _doubts(found, fitted.config, recording, lengths=not hidden)
+    if not any_view and (angle := found.get("obliquity_deg", 0.0)) > _OBLIQUE_DEG:
+        doubts.append(f"its picture seems taken {angle:.0f} degrees off a side view, and only side views can be read; film from the side")
     result: dict[str, Any] = {"sensor": found["sensor"], "n_strides": found["n_strides"], "can_judge": not doubts}
     if fitted.task == "muscle_activation":
         result |= {name: {key: curve.tolist() for key, curve in found[name].items()} for name in CURVES}
@@ -306,10 +315,14 @@ def _judged(recording: Recording, fitted: GaitEstimator, sensor: str) -> dict[st
         result |= {"intervals": {name: list(found["intervals"][name]) for name in TOLD}}
         result |= {"strides": {name: found["strides"][name] for name in ("time_s", "steady", *TOLD)}}
         result |= {name: found[name] for name in ("by_sensor", "left_out") if name in found}
+    if hidden:
+        result |= dict.fromkeys(_LENGTHS)
+        result |= {part: {name: of for name, of in result[part].items() if name not in _LENGTHS} for part in ("intervals", "strides")}
     left_out = "".join(f" Of the {name} nothing is used: {why}." for name, why in found.get("left_out", {}).items())
     if recording.variant == "root_relative" and recording.kind == "keypoints_3d" and fitted.task == "gait_parameters":
         left_out += _ROOT_RELATIVE
-    return result | {"sentence": _sentence(result, doubts) + left_out}
+    view = "" if doubts else hidden or _of_an_oblique_view(found, recording)
+    return result | {"sentence": _sentence(result, doubts) + view + left_out}
 
 
 def _not_judged(fitted: GaitEstimator, sensor: str | None, why: InputError) -> dict[str, Any]:
@@ -319,8 +332,8 @@ def _not_judged(fitted: GaitEstimator, sensor: str | None, why: InputError) -> d
     return result | dict.fromkeys(TOLD) | {"intervals": {}, "strides": {}, "events": {}}
 
 
-def _doubts(found: Mapping[str, Any], config: Mapping[str, Any], recording: Recording) -> list[str]:
-    """Reasons not to believe the numbers, each the end of a sentence."""
+def _doubts(found: Mapping[str, Any], config: Mapping[str, Any], recording: Recording, *, lengths: bool = True) -> list[str]:
+    """Reasons not to believe the numbers, without ``lengths`` those of timing, each the end of a sentence."""
     doubts = []
     if found["n_strides"] < _FEW_STRIDES and recording.kind == "imu":
         doubts.append(f"it shows {_strides(found['n_strides'])} where at least {_FEW_STRIDES} are needed")
@@ -328,49 +341,35 @@ def _doubts(found: Mapping[str, Any], config: Mapping[str, Any], recording: Reco
         doubts.append("its strides hardly repeat, as in anything but steady walking")
     if found.get("unlike_sd", 0.0) > _UNLIKE_SD:
         doubts.append("it rises and falls unlike a walker, as in rocking, swaying or turning on the spot")
-    if found["sensor"] == "keypoints_2d" and (angle := _obliquity_deg(recording, found)) > _LARGEST_OBLIQUITY_DEG:
-        doubts.append(f"its picture seems taken {angle:.0f} degrees off a side view, and only side views can be read; film from the side")
-    if "intervals" in found:
+    if "intervals" in found and lengths:
         low, high = found["intervals"]["walking_speed_mps"]
         if high - low > 2 * _WIDEST_INTERVAL * found["walking_speed_mps"]:
             size_known = recording.height_m is not None or recording.leg_length_m is not None
             doubts.append("its speed is uncertain by more than a third" + ("" if size_known else "; give the height"))
     for name, (least, most) in config.get("fitted_on", {}).items():
-        if name in found and not (1.0 - _BEYOND) * least <= found[name] <= (1.0 + _BEYOND) * most:
+        if name in found and (lengths or name not in _LENGTHS) and not (1.0 - _BEYOND) * least <= found[name] <= (1.0 + _BEYOND) * most:
             what = f"{name.rpartition('_')[0].replace('_', ' ')} of {found[name]:.2f} {TOLD[name]}"
             doubts.append(f"its {what} is outside {least:.2f} to {most:.2f}, which is all that the estimator was fitted on")
     return doubts
 
 
-def _obliquity_deg(recording: Recording, found: Mapping[str, Any]) -> float:
-    """Angle of a picture to a side view, 0 to 90 degrees, from how far the right hip and shoulder lie ahead of the left
-    ones, averaged over a stride, because pelvis and trunk turn as far to the right as to the left.
+def _hidden_lengths(found: Mapping[str, Any], recording: Recording) -> str:
+    """Why a picture tells no lengths and no speed, as a sentence; empty where it does, and for other sensors."""
+    angle = found.get("obliquity_deg", 0.0)
+    if angle <= _LARGEST_OBLIQUITY_DEG or found["depth_known"]:
+        return ""
+    why = f" Its picture seems taken {angle:.0f} degrees off a side view, from where speed and lengths are not told"
+    if recording.focal_px is None:
+        return f"{why}; film from the side, or give the camera's focal length."
+    return f"{why} of a walker who comes no nearer and goes no farther; film from the side."
 
-    Where the walker crosses the picture strides are averaged as axes: a camera that sees the walker come and go shows both
-    ends of one axis, and what one camera at the side sees of the farther shoulder before and after the walker has passed
-    cancels. A camera that turns with the walker sees these strides shortened, so there it is the mean angle's size.
-    """
-    cut = recording.section()
-    rate = float(cut.sampling_rate_hz or 0.0)
-    joints = [joint for joint in _WIDTH_LEGS if f"{joint}_r_x" in cut.signals and f"{joint}_l_x" in cut.signals]
-    names = [f"{joint}_{side}" for joint in dict.fromkeys((*joints, "hip", "knee", "ankle")) for side in SIDES]
-    points = np.stack([np.stack([cut.signals[f"{name}_{axis}"] for axis in "xy"], axis=1) for name in names], axis=1)
-    place = {name: column for column, name in enumerate(names)}
-    strides = found.get("strides", {"time_s": [0.5 * cut.samples / rate], "stride_time_s": [cut.samples / rate]})
-    axes: list[complex] = []
-    for centre, period in zip(strides["time_s"], strides["stride_time_s"], strict=True):
-        first, last = (round((centre + half * period) * rate) for half in (-0.5, 0.5))
-        part = points[max(first, 0) : last + 1]
-        across = {name: float(part[:, column, 0].mean()) for name, column in place.items()}
-        width = poses.leg_of(part, place) * sum(_WIDTH_LEGS[joint] for joint in joints)
-        sine = float(np.clip(sum(across[f"{joint}_r"] - across[f"{joint}_l"] for joint in joints) / width, -1.0, 1.0))
-        # knees bend forward
-        ahead = np.sign(sum(2 * across[f"knee_{s}"] - across[f"hip_{s}"] - across[f"ankle_{s}"] for s in SIDES))
-        axes.append(complex(ahead * np.sqrt(1.0 - sine**2), sine) ** 2)
-    way = points[:, [place["hip_r"], place["hip_l"]], 0].mean(axis=1)
-    crosses = np.ptp(way) > _CROSSING_LEGS * poses.leg_of(points, place)
-    angle = np.angle(np.mean(axes)) if crosses else np.mean(np.abs(np.angle(axes)))
-    return float(np.rad2deg(abs(0.5 * angle)))
+
+def _of_an_oblique_view(found: Mapping[str, Any], recording: Recording) -> str:
+    """What an oblique view leaves open, as a sentence; empty where it is from the side, and for other sensors."""
+    angle = found.get("obliquity_deg", 0.0)
+    if angle <= _OBLIQUE_DEG or found["depth_known"]:
+        return ""
+    return f" Its picture seems taken {angle:.0f} degrees off a side view, so that speed and lengths are less certain than from the side."
 
 
 def _strides(count: int) -> str:
@@ -384,6 +383,8 @@ def _sentence(result: Mapping[str, Any], doubts: list[str]) -> str:
     if "activation" in result:
         error = np.mean(list(result["activation_sd"].values()))
         return f"Activation (0 to 1) of {len(result['activation'])} muscles, give or take {error:.2f}, {strides}."
+    if result["walking_speed_mps"] is None:
+        return f"Walking with steps every {result['step_time_s']:.2f} s ({result['cadence_spm']:.0f} a minute), {strides}."
     low, high = result["intervals"]["walking_speed_mps"]
     return (
         f"Walking at {result['walking_speed_mps']:.2f} m/s ({low:.2f} to {high:.2f}) with steps of {result['step_length_m']:.2f} m "
@@ -403,8 +404,8 @@ def _draw(result: Mapping[str, Any], path: Path) -> None:
 
 def _draw_strides(result: Mapping[str, Any], figure: Figure) -> None:
     """Speed, step length and step time of every stride (grey: starting or stopping) with the recording's value and 90 % interval."""
-    names = list(TOLD)[:3]
-    for name, axes in zip(names, figure.subplots(len(names), 1, sharex=True), strict=True):
+    names = [name for name in list(TOLD)[:3] if not result["n_strides"] or name in result["intervals"]]
+    for name, axes in zip(names, figure.subplots(len(names), 1, sharex=True, squeeze=False).flat, strict=True):
         axes.set_ylabel(f"{_title(name)}, {TOLD[name]}")
         if result["n_strides"]:
             low, high = result["intervals"][name]

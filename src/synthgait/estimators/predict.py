@@ -7,6 +7,7 @@ dictionary: per recording (medians over strides, each with a 90 % interval) and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from synthgait.errors import InputError
 from synthgait.estimators import tasks
 from synthgait.estimators.base import ensemble
 from synthgait.estimators.contacts import gait_events
-from synthgait.estimators.features import poses
+from synthgait.estimators.features import pictures, poses
 from synthgait.estimators.features.windows import WORKING_RATE_HZ, Body, Windows, bridged
 from synthgait.estimators.together import Z90, together
 from synthgait.gait import later
@@ -33,6 +34,15 @@ PREFERENCE = ("foot", "keypoints_3d", "joint_angles", "keypoints_2d", "shank", "
 #: How well the way of the hips in leg lengths is known: legs of one height differ by 3 % (standard deviation, Pheasant,
 #: Bodyspace, 1986), and a pose network's hips and ankles by as much again and more from those of anatomy.
 _WAY_LOG_SD = 0.05
+#: The same of a walker's way in depth: a focal length from a phone's data errs by 5 % more (modelling choice), because videos
+#: are cut out of what the lens sees.
+_DEPTH_LOG_SD = 0.07
+#: Share of a stride that must lead away from or towards the camera (the sine of 20 degrees), before its measure is better than
+#: what networks know of side views.
+_LEAST_DEPTH = 0.34
+#: Sines of 15 and 25 degrees off a side view: between them networks taught from the side give way to those taught from anywhere
+#: (chosen on simulated walkers).
+_SIDE_VIEW_SINES = (0.259, 0.423)
 #: How the steps of one stride differ (standard deviation of a share, modelling choice: by 2 to 3 cm), which simulated healthy
 #: people's hardly do and networks do not look for; and how well footholds tell it where feet rest perfectly.
 _UNEVEN_SD, _FOOTHOLD_SD = 0.02, 0.005
@@ -54,6 +64,7 @@ def predict(
     body: Body | None = None,
     stride_time_s: float | None = None,
     reference_side: str = "own",
+    focal_px: float | None = None,
 ) -> dict[str, Any]:
     """Estimate one recording.
 
@@ -65,6 +76,7 @@ def predict(
         sampling_rate_hz: needed unless the recording knows it or has ``time_s``.
         body: height and leg length where known; a Recording's own are used otherwise.
         stride_time_s: of a cycle without absolute time (muscle_activation only); it tells the delay and the speed of ``emg``.
+        focal_px: focal length of the camera of ``keypoints_2d``, which stood and may have turned; a Recording's own is used otherwise.
         reference_side: muscle curves start at the initial contact of the muscle's "own" side, or of "r" or "l".
 
     Returns:
@@ -72,8 +84,9 @@ def predict(
         cadence_spm, step_length_{r,l}_m, step_time_{r,l}_s, stance_time_{r,l}_s,
         double_support_time_s; ``intervals`` name -> (low, high), 90 %; ``strides`` name -> list per
         stride, with ``time_s`` and ``steady`` (False where walking starts, stops or turns: told, not
-        counted); ``events``, see ``contacts.gait_events``; ``unlike_sd``, how far a trunk moves unlike a walker's (standard
-        deviations); ``sensor``, ``n_strides``, ``repetition`` (0 to 1).
+        counted); ``events``, see ``contacts.gait_events``; ``unlike_sd``, see ``_unlike_sd``; ``sensor``, ``n_strides``,
+        ``repetition`` (0 to 1), and of keypoints_2d ``obliquity_deg``, how far the view is off the side (0 to 90), and
+        ``depth_known``, whether the way towards or away from the camera was measured.
         muscle_activation: ``activation`` and ``activation_sd`` muscle -> (100,), ``emg`` group_side ->
         (100,), as an electrode would show it (see ``muscle_curves``), ``vertical_force`` side -> (100,) in body weights.
 
@@ -96,11 +109,19 @@ def predict(
         windows = _one_cycle(signals, stride_time_s or _TYPICAL_STRIDE_TIME_S, body)
     else:
         windows = tasks.sensor_named(name).featurise(signals, rate, body)
+        windows = _with_depth(windows, getattr(recording, "focal_px", None) if focal_px is None else focal_px)
     out = ensemble(estimator.networks[name], windows.cycles, windows.present, windows.scalars)
     if estimator.task == "gait_parameters":
-        result = summarise(*per_stride(out[0], out[1], windows, tasks.sensor_named(name)))
+        told = out[0], out[1]
+        if name == "keypoints_2d" and tasks.OBLIQUE in estimator.networks:
+            any_view = tasks.sensor_named(tasks.OBLIQUE).featurise(signals, float(rate or 0.0), body)
+            told = _of_both_views(*told, windows, any_view, estimator.networks[tasks.OBLIQUE])
+        result = summarise(*per_stride(*told, windows, tasks.sensor_named(name)))
         result["events"] = gait_events(signals, float(rate or 0.0), name, result)
         result["unlike_sd"] = _unlike_sd(estimator.networks[name], windows, tasks.sensor_named(name))
+        if windows.in_picture is not None:
+            result["obliquity_deg"] = _obliquity_deg(windows, np.asarray(result["strides"]["stride_length_m"]))
+            result["depth_known"] = windows.travelled is not None and bool(np.isfinite(windows.travelled).mean() > 0.5)
     else:
         result = muscle_curves(out[2], out[3], windows, reference_side)
     return result | {"sensor": name, "n_strides": len(windows), "repetition": float(np.median(windows.score))}
@@ -168,7 +189,8 @@ def per_stride(
     column = {name: index for index, name in enumerate(tasks.VALUES)}
     time = windows.stride_time_s
     relative = np.exp(windows.base + tasks.believed(values[:, column["log_stride_ratio"]], sensor))
-    relative, relative_sd = _with_way(relative, sd[:, column["log_stride_ratio"]], windows.travelled)
+    way_sd = _WAY_LOG_SD if windows.in_picture is None else _DEPTH_LOG_SD
+    relative, relative_sd = _with_way(relative, sd[:, column["log_stride_ratio"]], windows.travelled, way_sd)
     stride = windows.body.length_m * relative
     stride_sd = stride * relative_sd
     share, share_sd = values[:, column["step_length_share_r"]], sd[:, column["step_length_share_r"]]
@@ -201,17 +223,54 @@ def per_stride(
     return terms, spread, windows
 
 
-def _with_way(stride: np.ndarray, log_sd: np.ndarray, travelled: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def _of_both_views(
+    values: np.ndarray, sd: np.ndarray, windows: Windows, any_view: Windows, members: list[StrideNetwork]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values (N, V) and their standard deviations of a picture: the given ones of networks taught from the side, those of
+    ``members`` taught from anywhere, and in between a mixture, by how far hips and shoulders are apart along the walk.
+    """
+    assert windows.in_picture is not None
+    others, other_sd, _, _ = ensemble(members, any_view.cycles, any_view.present, any_view.scalars)
+    others[:, tasks.VALUES.index("log_stride_ratio")] += any_view.base - windows.base
+    near, far = _SIDE_VIEW_SINES
+    share = np.clip((windows.in_picture[:, 2] - near) / (far - near), 0.0, 1.0)[:, None]
+    variance = (1.0 - share) * sd**2 + share * other_sd**2 + share * (1.0 - share) * (others - values) ** 2
+    return values + share * (others - values), np.sqrt(variance)
+
+
+def _with_depth(windows: Windows, focal_px: float | None) -> Windows:
+    """Windows of a picture whose focal length is known, with the walker's way through the world where much of it is depth."""
+    if windows.in_picture is None or focal_px is None:
+        return windows
+    across, away, sine = windows.in_picture[:, 0], focal_px * windows.in_picture[:, 1], windows.in_picture[:, 2]
+    stride = np.hypot(across, away)
+    seen = pictures.stride_seen(across, sine, windows.body.dimensionless_time(windows.stride_time_s))
+    travelled = poses.through_the_world(stride, np.log(seen))
+    return replace(windows, travelled=np.where(away > _LEAST_DEPTH * stride, travelled, np.nan))
+
+
+def _obliquity_deg(windows: Windows, stride_m: np.ndarray) -> float:
+    """How far a view is off the side, 0 to 90 degrees: its sine is how far hips and shoulders are apart along the walk, its
+    cosine how much of the strides (N,) lies in the picture.
+    """
+    assert windows.in_picture is not None
+    sine, cosine = windows.in_picture[:, 2], windows.in_picture[:, 0] * windows.body.length_m / stride_m
+    return float(np.degrees(np.mean(np.arctan2(sine, cosine))))
+
+
+def _with_way(
+    stride: np.ndarray, log_sd: np.ndarray, travelled: np.ndarray | None, way_sd: float = _WAY_LOG_SD
+) -> tuple[np.ndarray, np.ndarray]:
     """Stride over leg length (N,) and the standard deviation of its log, of the network's estimate and the way of the hips
-    where that is known, each weighed by its precision: what the one has wrong, the other does not know of.
+    where that is known (to ``way_sd``), each weighed by its precision: what the one has wrong, the other does not know of.
     """
     if travelled is None:
         return stride, log_sd
     known = np.isfinite(travelled)
-    share = np.where(known, log_sd**2 / (log_sd**2 + _WAY_LOG_SD**2), 0.0)
+    share = np.where(known, log_sd**2 / (log_sd**2 + way_sd**2), 0.0)
     apart = np.where(known, travelled - np.log(stride), 0.0)
-    widened = np.maximum(np.abs(apart) / np.hypot(log_sd, _WAY_LOG_SD), 1.0)
-    return stride * np.exp(share * apart), np.where(known, np.sqrt(share) * _WAY_LOG_SD * widened, log_sd)
+    widened = np.maximum(np.abs(apart) / np.hypot(log_sd, way_sd), 1.0)
+    return stride * np.exp(share * apart), np.where(known, np.sqrt(share) * way_sd * widened, log_sd)
 
 
 def _with_footholds(share: np.ndarray, sd: np.ndarray, footholds: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

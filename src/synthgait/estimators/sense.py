@@ -69,6 +69,13 @@ class Variation:
     lifted_harmonics: Harmonics
     lifted_squeeze: tuple[float, float]
     side_view_yaw_sd_rad: Spread
+    width_sd: Spread
+    camera_distance_m: tuple[float, float]
+    camera_height_m: tuple[float, float]
+    fixed_camera_share: Chance
+    camera_aim_sd_rad: Spread
+    camera_aside_sd_rad: Spread
+    camera_tilt_sd_rad: Spread
     unknown_size_chance: Chance
     height_chance: Chance
     size_error_sd: Spread
@@ -175,7 +182,7 @@ def sense(trials: Trials, sensor: str, rng: np.random.Generator, *, task: str, w
         if group not in chosen.signals:
             raise InputError(f"the data have no signal group {group!r}, which a fit of {task} needs")
     if not tasks.sensor_named(sensor).worn:
-        windows = _angles(chosen, rng) if sensor == "joint_angles" else _poses(chosen, rng, flat=sensor == "keypoints_2d")
+        windows = _angles(chosen, rng) if sensor == "joint_angles" else _poses(chosen, rng, sensor)
         return assemble(sensor, task, chosen, windows)
     order = np.argsort(chosen.table["stride_time_s"].to_numpy(float), kind="stable")
     walked, windows = [], []
@@ -254,13 +261,13 @@ def _angles(trials: Trials, rng: np.random.Generator) -> list[Windows | None]:
     return out
 
 
-def _poses(trials: Trials, rng: np.random.Generator, *, flat: bool) -> list[Windows | None]:
+def _poses(trials: Trials, rng: np.random.Generator, sensor: str) -> list[Windows | None]:
+    flat, oblique = sensor != "keypoints_3d", sensor == tasks.OBLIQUE
     rows, vary = trials.table.to_dict("records"), variation()
     q = coordinates_of(trials)
     q[..., 3] = 0.0  # relative to the hips there is no progression
     found = point_motion(skeleton_of(trials), q, points=list(_POSE_NAMES))
     points = np.stack([found[name].position_m for name in _POSE_NAMES], axis=2)
-    place = {name: i for i, name in enumerate(_POSE_NAMES)}
     out: list[Windows | None] = []
     for i, row in enumerate(rows):
         leg = float(row["leg_length_m"])
@@ -268,17 +275,52 @@ def _poses(trials: Trials, rng: np.random.Generator, *, flat: bool) -> list[Wind
             here = points[i] + leg * vary.joint_sd * rng.standard_normal((1, *points[i].shape[1:]))
         else:
             here = lifted(points[i], leg, rng)
-        if flat:  # from the side, and not quite
+        if flat and not oblique:  # from the side, and not quite
             yaw = rng.normal(0.0, vary.side_view_yaw_sd_rad)
             here[:, :, 0] = np.cos(yaw) * here[:, :, 0] + np.sin(yaw) * here[:, :, 2]
             here[:, :, 2] = 0.0
-        here -= 0.5 * (here[:, [place["hip_r"]]] + here[:, [place["hip_l"]]])
-        coefficients = (np.fft.rfft(here, axis=0)[: HARMONICS + 1] / len(here))[None]
-        one = np.ones(1)
+        names, seen = list(_POSE_NAMES), here[None]
+        if oblique:
+            seen = filmed(here, rng)
+            if rng.random() < vary.missing_chance.get("shoulder_", 0.0):  # which tell the view, whether the network sees them or not
+                names = [name for name in names if not name.startswith("shoulder")]
+                seen = seen[:, :, [_POSE_NAMES.index(name) for name in names]]
+        seen = seen - 0.5 * (seen[:, :, [names.index("hip_r")]] + seen[:, :, [names.index("hip_l")]])
+        coefficients = np.fft.rfft(seen, axis=1)[:, : HARMONICS + 1] / seen.shape[1]
+        one = np.ones(len(seen))
         timed = float(row["stride_time_s"]) * one, 0 * one, one
-        unit_m = None if flat else 1.0
-        out.append(poses.pose_windows(list(_POSE_NAMES), coefficients, *timed, random_body(row, rng), unit_m=unit_m, flat=flat))
+        more: dict[str, Any] = {"unit_m": None if flat else 1.0, "flat": flat, "crosses": len(seen) > 1, "oblique": oblique}
+        out.append(poses.pose_windows(names, coefficients, *timed, random_body(row, rng), **more))
     return out
+
+
+def filmed(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Points (K, S, P, 3) of one stride on the spot in a random camera's picture, about their own size; the third axis is 0.
+    K is 2 where the camera stands still, else 1.
+    """
+    vary, out = variation(), points.copy()
+    for joint in ("hip", "shoulder"):  # as far apart as a pose network puts them
+        right, left = (_POSE_NAMES.index(f"{joint}_{side}") for side in "rl")
+        wider = 0.5 * (np.exp(rng.normal(0.0, vary.width_sd)) - 1.0) * (out[:, right] - out[:, left])
+        out[:, right] += wider
+        out[:, left] -= wider
+    yaw = rng.uniform(-np.pi, np.pi)
+    distance = rng.uniform(*vary.camera_distance_m)
+    # a camera that stands still sees the walker on either side of about its middle
+    fixed = rng.random() < vary.fixed_camera_share
+    aside = (
+        rng.normal(0.0, vary.camera_aim_sd_rad) + abs(rng.normal(0.0, vary.camera_aside_sd_rad)) * np.array([-1.0, 1.0]) if fixed else [0.0]
+    )
+    tilt = rng.normal(0.0, vary.camera_tilt_sd_rad)
+    x = np.cos(yaw) * out[:, :, 0] + np.sin(yaw) * out[:, :, 2]
+    away = distance + np.sin(yaw) * out[:, :, 0] - np.cos(yaw) * out[:, :, 2]
+    y = out[:, :, 1] - rng.uniform(*vary.camera_height_m)
+    y, away = np.cos(tilt) * y + np.sin(tilt) * away, np.cos(tilt) * away - np.sin(tilt) * y
+    seen = []
+    for angle in aside:
+        beside, before = np.cos(angle) * x - np.sin(angle) * away, np.cos(angle) * away + np.sin(angle) * x
+        seen.append(distance * np.stack([beside / before, y / before, np.zeros_like(x)], axis=-1))
+    return np.stack(seen)
 
 
 def lifted(points: np.ndarray, leg_m: float, rng: np.random.Generator) -> np.ndarray:

@@ -82,6 +82,8 @@ def _limb(segment: str) -> Sensor:
     return replace(sensor, largest_correction=_SHANK_CORRECTION) if segment == "shank" else sensor
 
 
+#: Networks that read ``keypoints_2d`` where the view is not from the side, which those of that name are taught with.
+OBLIQUE = "keypoints_2d_oblique"
 TRUNK = ("lower_back", "sternum", "head")
 _LATERAL = tuple(name for name in poses.POSE_CHANNELS if "_right_" in name)
 SENSORS: dict[str, Sensor] = {
@@ -91,6 +93,7 @@ SENSORS: dict[str, Sensor] = {
         *(_limb(segment) for segment in ("foot", "shank", "thigh")),
         Sensor("keypoints_3d", poses.POSE_CHANNELS, poses.POSE_SCALARS, partial(poses.featurise_pose, metric=True), _LATERAL),
         Sensor("keypoints_2d", poses.POSE_CHANNELS, poses.POSE_SCALARS, partial(poses.featurise_pose, metric=False), _LATERAL),
+        Sensor(OBLIQUE, poses.PICTURE_CHANNELS, poses.PICTURE_SCALARS, partial(poses.featurise_pose, metric=False, oblique=True)),
         Sensor("joint_angles", poses.ANGLE_CHANNELS, poses.ANGLE_SCALARS, poses.featurise_angles),
     )
 }

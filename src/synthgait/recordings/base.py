@@ -91,6 +91,7 @@ class Recording:
         start_s, end_s: the walking section that the truth describes, from the first sample; None: all. It is cut
             to where hips, knees and ankles are seen.
         age_years, sex, height_m, mass_kg, leg_length_m, pathology, affected_side: None when unknown.
+        focal_px: focal length, in pixels, of the standing camera whose picture shows key points; None when unknown.
         truth: any of ``TRUTH``; reference_source says where it comes from.
         emg: None or a table with ``percent`` and ``<muscle>_<l|r>`` envelopes; emg_side the side whose
             initial contact is 0 percent.
@@ -115,6 +116,7 @@ class Recording:
     height_m: float | None = None
     mass_kg: float | None = None
     leg_length_m: float | None = None
+    focal_px: float | None = None
     pathology: str | None = None
     affected_side: str | None = None
     truth: dict[str, float] = field(default_factory=dict)
@@ -288,6 +290,7 @@ _PLAUSIBLE = {
     "height_m": (0.6, 2.5, "metres"),
     "mass_kg": (5.0, 350.0, "kilograms"),
     "leg_length_m": (0.25, 1.35, "metres"),
+    "focal_px": (50.0, 20000.0, "pixels"),
 }
 _PLAUSIBLE_TRUTH = {
     "walking_speed_mps": (0.0, 4.0),

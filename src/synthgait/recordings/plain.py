@@ -45,10 +45,10 @@ _KNOWN = {"sex": SEXES, "affected_side": AFFECTED_SIDES, "emg_side": ("l", "r")}
 _LONGEST_STOP_S = 0.5
 #: With these joints markers show a walk as key points do.
 _LEGS = tuple(f"{joint}_{side}_{axis}" for joint in ("hip", "knee", "ankle") for side in "lr" for axis in "xyz")
-_NUMBERS = ("height_m", "mass_kg", "leg_length_m", "start_s", "end_s")
+_NUMBERS = ("height_m", "mass_kg", "leg_length_m", "focal_px", "start_s", "end_s")
 COLUMNS = (
     *("recording_id", "subject_id", "file", "kind", "variant", "sampling_rate_hz", "start_s", "end_s"),
-    *("age_years", "sex", "height_m", "mass_kg", "leg_length_m", "pathology", "affected_side"),
+    *("age_years", "sex", "height_m", "mass_kg", "leg_length_m", "focal_px", "pathology", "affected_side"),
     *TRUTH,
     *("reference_source", "emg_file", "emg_side", "walk_id"),
 )

@@ -1,4 +1,4 @@
-"""Key points (3-D, or 2-D from the side) and joint angles.
+"""Key points (3-D, or 2-D in one camera's picture) and joint angles.
 
 In: ``<joint>_{x,y[,z]}`` with Y up, in any unit, or joint angles in rad. Out: ``Windows``.
 
@@ -10,7 +10,8 @@ ankles to the hips over a stride, however a camera is tilted. Forward is the hor
 the ankles pass each other, towards the side the knees bend to. The physical estimate is the speed at
 which the standing foot goes backwards under the hips. How far the depth is compressed shows in thighs
 and shanks that seem shorter when they lean: ``depth`` is the stretch along the walk that would make
-them rigid.
+them rigid. In a picture that comes from the view as well (``features.pictures``): what it does not show of the walk's length
+is taken from what is usual, and the networks put right what is wrong with that.
 
 Joint angles lose their mean (zeros differ between laboratories); a two-segment leg turns them
 into the same quantities. Segment lengths are fractions of the hip's height after de Leva (J Biomech
@@ -20,12 +21,13 @@ into the same quantities. Segment lengths are fractions of the hip's height afte
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from synthgait.conventions import SIDES
 from synthgait.errors import InputError
-from synthgait.estimators.features import footholds
+from synthgait.estimators.features import footholds, pictures
 from synthgait.estimators.features import windows as w
 from synthgait.kinematics import spectral_derivative
 from synthgait.signal_events import Contacts, keypoint_contacts, step_times_s
@@ -40,6 +42,9 @@ _SAME_WALK = np.log(2.0)
 _JOINTS = ("shoulder", "knee", "ankle", "heel", "toe")
 POSE_CHANNELS = tuple(f"{joint}_{axis}_{side}" for side in SIDES for joint in _JOINTS for axis in ("forward", "up", "right"))
 POSE_SCALARS = ("stride_time", "size", "size_known", "base", "depth", "ankle_distance")
+#: In a picture, where the hips are apart as far as the view is oblique.
+PICTURE_CHANNELS = tuple(f"{joint}_{axis}_{side}" for side in SIDES for joint in ("hip", *_JOINTS) for axis in ("forward", "up"))
+PICTURE_SCALARS = (*POSE_SCALARS, "obliquity")
 _ANGLES = ("hip_flexion", "knee_flexion", "ankle_dorsiflexion")
 ANGLE_CHANNELS = tuple(f"{name}_{side}" for side in SIDES for name in _ANGLES)
 ANGLE_SCALARS = ("stride_time", "size", "size_known", "base", "opening")
@@ -48,8 +53,12 @@ ANKLE_SHARE = 0.92
 _THIGH, _SHANK = 0.47, 0.45
 
 
-def featurise_pose(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, body: w.Body, *, metric: bool) -> w.Windows:
-    """Windows of key points; ``metric`` says that their unit is the metre (then an unknown size is read off)."""
+def featurise_pose(
+    signals: Mapping[str, np.ndarray], sampling_rate_hz: float, body: w.Body, *, metric: bool, oblique: bool = False
+) -> w.Windows:
+    """Windows of key points; ``metric`` says that their unit is the metre (then an unknown size is read off), ``oblique`` that a
+    picture may be taken from anywhere.
+    """
     axes = ("x", "y", "z") if "ankle_r_z" in signals else ("x", "y")
     needed = [f"{joint}_{side}_{axis}" for joint in ("hip", "knee", "ankle") for side in SIDES for axis in axes]
     for name in needed:
@@ -64,17 +73,23 @@ def featurise_pose(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, b
     hips = 0.5 * (points[:, place["hip_r"]] + points[:, place["hip_l"]])
     ankles = points[:, [place["ankle_r"], place["ankle_l"]]]
     points = points - hips[:, None]
-    moving = w.band(points.reshape(len(points), -1))
+    in_plane = len(axes) == 2
+    tall = pictures.size(points, place) if in_plane else np.ones(len(points))
+    steady = pictures.evened(points, tall) if in_plane else points
+    moving = w.band(steady.reshape(len(points), -1))
     centre, period, score = w.stride_times(moving)
     if not len(centre):
         raise w.NoWalking("no walking found: nothing in the recording repeats like strides")
     if len(points) < _FEW_STRIDES * np.median(period) * w.WORKING_RATE_HZ:
         period = _between_landings({name: points[:, column] for name, column in place.items()}, period)
-    coefficients = w.fourier(points.reshape(len(points), -1), centre, period).reshape(len(centre), 1 + w.HARMONICS, len(names), 3)
-    in_plane = len(axes) == 2
+    flat = points.reshape(len(points), -1)
+    inverse = pictures.growth(tall, centre, period) if in_plane else None
+    coefficients = w.fourier(flat, centre, period) if inverse is None else pictures.fourier(flat, inverse, centre, period)
+    coefficients = coefficients.reshape(len(centre), 1 + w.HARMONICS, len(names), 3)
     way = None if in_plane else _way(hips, centre, period)
-    unit_m = 1.0 if metric else None
-    return pose_windows(names, coefficients, period, centre, score, body, unit_m=unit_m, flat=in_plane, way=way, ankles=ankles)
+    more: dict[str, Any] = {"unit_m": 1.0 if metric else None, "flat": in_plane, "way": way, "ankles": ankles, "inverse": inverse}
+    more |= {"crosses": in_plane and pictures.crosses(hips[:, 0], leg_of(points, place)), "oblique": oblique}
+    return pose_windows(names, coefficients, period, centre, score, body, **more)
 
 
 def _way(hips: np.ndarray, centre: np.ndarray, period: np.ndarray) -> np.ndarray:
@@ -116,10 +131,15 @@ def pose_windows(
     flat: bool = False,
     way: np.ndarray | None = None,
     ankles: np.ndarray | None = None,
+    inverse: np.ndarray | None = None,
+    crosses: bool = False,
+    oblique: bool = False,
 ) -> w.Windows:
     """Windows from Fourier coefficients (N, 1 + HARMONICS, len(names), 3) of points relative to the hips; ``unit_m``
     is their unit where it is known, and gives the size of an unknown body; ``way`` (N,) what the hips travel in a stride;
-    ``ankles`` (T, 2, 3) the right and left one's way through the recording's world.
+    ``ankles`` (T, 2, 3) the right and left one's way through the recording's world; ``flat`` says that they are of a picture,
+    which the walker ``crosses`` or not, with the inverse of the size in it and its change per second ``inverse`` (N, 2), and which
+    is taken from the side or may be ``oblique``.
     """
     place = {name: column for column, name in enumerate(names)}
     coefficients = _upright(coefficients, place)
@@ -132,25 +152,37 @@ def pose_windows(
     turned = np.stack(
         [np.einsum("nkpi,ni->nkp", coefficients, axis) for axis in (forward, np.tile([0.0, 1.0, 0.0], (len(forward), 1)), right)], -1
     )
-    cycles = np.zeros((len(centre), len(POSE_CHANNELS), w.CYCLE_SAMPLES), np.float32)
-    present = np.zeros(len(POSE_CHANNELS), bool)
+    channels = PICTURE_CHANNELS if oblique else POSE_CHANNELS
+    cycles = np.zeros((len(centre), len(channels), w.CYCLE_SAMPLES), np.float32)
+    present = np.zeros(len(channels), bool)
     whole = w.cycles(turned.reshape(len(centre), 1 + w.HARMONICS, -1), mean=True).reshape(len(centre), -1, len(names), 3)
-    for column, channel in enumerate(POSE_CHANNELS):
+    for column, channel in enumerate(channels):
         joint, axis, side = channel.rsplit("_", 2)
         if f"{joint}_{side}" in place and not (axis == "right" and flat):
             cycles[:, column] = whole[:, :, place[f"{joint}_{side}"], ("forward", "up", "right").index(axis)]
             present[column] = True
     under_hips = whole[:, :, [place["ankle_r"], place["ankle_l"]], 0]
-    base = np.log(np.clip(_backward_travel(under_hips) * ANKLE_SHARE, 0.05, 5.0))
+    travel = np.clip(_backward_travel(under_hips) * ANKLE_SHARE, 0.05, 5.0)
+    sine = pictures.sine(whole, place) if flat else np.zeros(len(centre))
+    if crosses:  # what is seen aside of a picture's middle is turned, but as long
+        sine = np.full_like(sine, pictures.mean_sine(sine))
+    base = np.log(pictures.stride_seen(travel, sine, body.dimensionless_time(period)) if oblique else travel)
     depth = _depth(whole, place)
     apart = under_hips[:, :, 0] - under_hips[:, :, 1]
-    scalars = w.common_scalars(period, base, body, depth, 0.5 * (apart.max(axis=1) - apart.min(axis=1)))
-    travelled = None if way is None else _through_the_world(way / leg * ANKLE_SHARE, base)
+    of_view = [np.clip(np.abs(sine), 0.0, 1.3)] if oblique else []
+    scalars = w.common_scalars(period, base, body, depth, 0.5 * (apart.max(axis=1) - apart.min(axis=1)), *of_view)
+    travelled = None if way is None else through_the_world(way / leg * ANKLE_SHARE, base)
     steps = None if ankles is None else footholds.shares(ankles, apart, forward, centre, period)
-    return w.Windows(cycles, present, scalars, base, period, centre, score, body, travelled, steps)
+    out = w.Windows(cycles, present, scalars, base, period, centre, score, body, travelled, steps)
+    if inverse is None or steps is None:
+        return out
+    away = np.abs(inverse[:, 1]) * period / (np.median(inverse[:, 0]) * leg) * ANKLE_SHARE
+    out.in_picture = np.stack([travel, away, np.clip(np.abs(sine), 0.0, 1.0)], axis=1)
+    out.footholds = pictures.unsure_footholds(steps, sine, np.exp(base), inverse[:, 1] / inverse[:, 0] * period)
+    return out
 
 
-def _through_the_world(stride: np.ndarray, base: np.ndarray) -> np.ndarray:
+def through_the_world(stride: np.ndarray, base: np.ndarray) -> np.ndarray:
     """Log of the hips' way (N,), NaN where it is not the walker's: root-relative poses, treadmills, cameras that follow."""
     travelled = np.log(np.maximum(stride, 1e-6))
     return np.where(np.abs(travelled - base) < _SAME_WALK, travelled, np.nan)

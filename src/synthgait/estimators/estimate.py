@@ -57,9 +57,10 @@ CURVES = ("activation", "activation_sd", "emg", "vertical_force")
 _FEW_STRIDES = 3
 #: Half of a stride's shape does not come back in the next: not steady walking.
 _LEAST_REPETITION = 0.5
-#: Standard deviations by which a trunk may move unlike the walkers that taught (``predict``): one in ten thousand would. Who rocks
-#: or sways in a chair repeats as well as a walker does, but hardly rises.
-_UNLIKE_SD = 4.5
+#: Standard deviations by which a trunk, or anything else, may move unlike the walkers that taught (``predict``); of a thousand of
+#: those one trunk reaches 4. Who rocks or sways in a chair repeats as well as a walker does, but hardly rises; real feet and
+#: shanks that shuffle after stroke reach 5.
+_UNLIKE_TRUNK_SD, _UNLIKE_SD = 4.0, 6.0
 #: How far beyond what it was fitted on an estimator may be believed.
 _BEYOND = 0.1
 #: Half-width of the speed's interval over the speed, beyond which the number says nothing.
@@ -339,8 +340,10 @@ def _doubts(found: Mapping[str, Any], config: Mapping[str, Any], recording: Reco
         doubts.append(f"it shows {_strides(found['n_strides'])} where at least {_FEW_STRIDES} are needed")
     if found["repetition"] < _LEAST_REPETITION:
         doubts.append("its strides hardly repeat, as in anything but steady walking")
-    if found.get("unlike_sd", 0.0) > _UNLIKE_SD:
-        doubts.append("it rises and falls unlike a walker, as in rocking, swaying or turning on the spot")
+    if found.get("unlike_sd", 0.0) > (_UNLIKE_TRUNK_SD if found["sensor"] in tasks.TRUNK else _UNLIKE_SD):
+        doubts.append("it moves unlike a walker, as in rocking, swaying or stepping on the spot")
+    if found.get("mirrored"):
+        doubts.append("its right hip is on the left, so that the sides are exchanged or an axis points the other way")
     if "intervals" in found and lengths:
         low, high = found["intervals"]["walking_speed_mps"]
         if high - low > 2 * _WIDEST_INTERVAL * found["walking_speed_mps"]:

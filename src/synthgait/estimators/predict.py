@@ -19,6 +19,7 @@ from synthgait.estimators import tasks
 from synthgait.estimators.base import ensemble
 from synthgait.estimators.contacts import gait_events
 from synthgait.estimators.features import pictures, poses
+from synthgait.estimators.features.footholds import AT_REST
 from synthgait.estimators.features.windows import WORKING_RATE_HZ, Body, Windows, bridged
 from synthgait.estimators.together import Z90, together
 from synthgait.gait import later
@@ -34,6 +35,8 @@ PREFERENCE = ("foot", "keypoints_3d", "joint_angles", "keypoints_2d", "shank", "
 #: How well the way of the hips in leg lengths is known: legs of one height differ by 3 % (standard deviation, Pheasant,
 #: Bodyspace, 1986), and a pose network's hips and ankles by as much again and more from those of anatomy.
 _WAY_LOG_SD = 0.05
+#: The same in metres of motion capture, where feet rest.
+_MEASURED_LOG_SD = 0.01
 #: The same of a walker's way in depth: a focal length from a phone's data errs by 5 % more (modelling choice), because videos
 #: are cut out of what the lens sees.
 _DEPTH_LOG_SD = 0.07
@@ -84,7 +87,8 @@ def predict(
         cadence_spm, step_length_{r,l}_m, step_time_{r,l}_s, stance_time_{r,l}_s,
         double_support_time_s; ``intervals`` name -> (low, high), 90 %; ``strides`` name -> list per
         stride, with ``time_s`` and ``steady`` (False where walking starts, stops or turns: told, not
-        counted); ``events``, see ``contacts.gait_events``; ``unlike_sd``, see ``_unlike_sd``; ``sensor``, ``n_strides``,
+        counted); ``events``, see ``contacts.gait_events``; ``unlike_sd``, how far the walk is unlike those that
+        taught (standard deviations); ``mirrored``, whether a pose's right hip is on its left; ``sensor``, ``n_strides``,
         ``repetition`` (0 to 1), and of keypoints_2d ``obliquity_deg``, how far the view is off the side (0 to 90), and
         ``depth_known``, whether the way towards or away from the camera was measured.
         muscle_activation: ``activation`` and ``activation_sd`` muscle -> (100,), ``emg`` group_side ->
@@ -119,6 +123,7 @@ def predict(
         result = summarise(*per_stride(*told, windows, tasks.sensor_named(name)))
         result["events"] = gait_events(signals, float(rate or 0.0), name, result)
         result["unlike_sd"] = _unlike_sd(estimator.networks[name], windows, tasks.sensor_named(name))
+        result["mirrored"] = windows.mirrored
         if windows.in_picture is not None:
             result["obliquity_deg"] = _obliquity_deg(windows, np.asarray(result["strides"]["stride_length_m"]))
             result["depth_known"] = windows.travelled is not None and bool(np.isfinite(windows.travelled).mean() > 0.5)
@@ -172,12 +177,12 @@ def _one_cycle(signals: Mapping[str, np.ndarray], stride_time_s: float, body: Bo
 
 
 def _unlike_sd(networks: Sequence[StrideNetwork], windows: Windows, sensor: tasks.Sensor) -> float:
-    """How far a trunk's rise and its share that comes once a step lie from those of the walkers that taught the networks, in
-    their standard deviations; 0 for other sensors. One in a thousand of those walkers reaches 4.
+    """How far the physical estimate of stride length, and on a trunk the share of its rise that comes once a step, lie from
+    those of the walkers that taught the networks, in their standard deviations; 0 of a picture, which shortens strides.
     """
-    if sensor.name not in tasks.TRUNK:
+    if windows.in_picture is not None:
         return 0.0
-    columns = [sensor.scalars.index(name) for name in ("base", "harmonic_ratio")]
+    columns = [sensor.scalars.index(name) for name in ("base", "harmonic_ratio") if name in sensor.scalars]
     mean, sd = (np.mean([getattr(network, name).numpy() for network in networks], axis=0) for name in ("scalar_mean", "scalar_sd"))
     return float(np.abs((np.median(windows.scalars, axis=0) - mean) / sd)[columns].max())
 
@@ -189,8 +194,7 @@ def per_stride(
     column = {name: index for index, name in enumerate(tasks.VALUES)}
     time = windows.stride_time_s
     relative = np.exp(windows.base + tasks.believed(values[:, column["log_stride_ratio"]], sensor))
-    way_sd = _WAY_LOG_SD if windows.in_picture is None else _DEPTH_LOG_SD
-    relative, relative_sd = _with_way(relative, sd[:, column["log_stride_ratio"]], windows.travelled, way_sd)
+    relative, relative_sd = _with_way(relative, sd[:, column["log_stride_ratio"]], windows.travelled, _way_log_sd(windows))
     stride = windows.body.length_m * relative
     stride_sd = stride * relative_sd
     share, share_sd = values[:, column["step_length_share_r"]], sd[:, column["step_length_share_r"]]
@@ -258,8 +262,18 @@ def _obliquity_deg(windows: Windows, stride_m: np.ndarray) -> float:
     return float(np.degrees(np.mean(np.arctan2(sine, cosine))))
 
 
+def _way_log_sd(windows: Windows) -> np.ndarray | float:
+    """How well ``windows.travelled`` is known, (N,) or one for all."""
+    if windows.in_picture is not None:
+        return _DEPTH_LOG_SD
+    if windows.footholds is None:
+        return _WAY_LOG_SD
+    slid = windows.footholds[:, 1]
+    return np.where(slid < AT_REST, np.hypot(_MEASURED_LOG_SD, slid), _WAY_LOG_SD)
+
+
 def _with_way(
-    stride: np.ndarray, log_sd: np.ndarray, travelled: np.ndarray | None, way_sd: float = _WAY_LOG_SD
+    stride: np.ndarray, log_sd: np.ndarray, travelled: np.ndarray | None, way_sd: np.ndarray | float = _WAY_LOG_SD
 ) -> tuple[np.ndarray, np.ndarray]:
     """Stride over leg length (N,) and the standard deviation of its log, of the network's estimate and the way of the hips
     where that is known (to ``way_sd``), each weighed by its precision: what the one has wrong, the other does not know of.

@@ -20,6 +20,8 @@ _FLAT = (0.10, 0.30)
 _FEWEST_SAMPLES = 5
 #: Landings of each side that are looked for: one stride before and after those next to the window's centre.
 _AROUND = (-1, 0, 1)
+#: What resting feet move by, in shares of a stride, is less than that in motion capture and more in the poses of one camera.
+AT_REST = 0.03
 #: A share outside is no step of a stride; steps that end behind the other foot are.
 _POSSIBLE = (-0.2, 1.2)
 

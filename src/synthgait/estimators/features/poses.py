@@ -30,15 +30,22 @@ from synthgait.errors import InputError
 from synthgait.estimators.features import footholds, pictures
 from synthgait.estimators.features import windows as w
 from synthgait.kinematics import spectral_derivative
-from synthgait.signal_events import Contacts, keypoint_contacts, step_times_s
+from synthgait.signal_events import keypoint_contacts
 
 #: A recording of fewer strides is timed by its landings, if these say the same to within that share.
 _FEW_STRIDES, _LANDINGS_AGREE = 2.2, 0.15
 _EDGE_S = 0.1
+#: What is relative to the hips, in space, hardly drifts within so long, and a filter bends what is near an end.
+_DRIFTS_S = 12.0
 #: Cosine of the angle by which a camera may be tilted; beyond it another axis is up.
 _LEAST_UPRIGHT = 0.7
 #: Way of the hips and way of the feet under them tell of the same walk within a factor of two.
 _SAME_WALK = np.log(2.0)
+#: A leg told by its points and one told by the walker's size are the same within that logarithm: people of one height have legs
+#: that differ by 3 % (standard deviation, Pheasant, Bodyspace, 1986).
+_SAME_SIZE = 0.08
+#: Hips are this far apart at least, in legs.
+_LEAST_WIDTH = 0.03
 _JOINTS = ("shoulder", "knee", "ankle", "heel", "toe")
 POSE_CHANNELS = tuple(f"{joint}_{axis}_{side}" for side in SIDES for joint in _JOINTS for axis in ("forward", "up", "right"))
 POSE_SCALARS = ("stride_time", "size", "size_known", "base", "depth", "ankle_distance")
@@ -76,8 +83,10 @@ def featurise_pose(
     in_plane = len(axes) == 2
     tall = pictures.size(points, place) if in_plane else np.ones(len(points))
     steady = pictures.evened(points, tall) if in_plane else points
-    moving = w.band(steady.reshape(len(points), -1))
+    moving = w.band(steady.reshape(len(points), -1), shortest_s=4.0 if in_plane else _DRIFTS_S)
     centre, period, score = w.stride_times(moving)
+    if not len(centre):
+        centre, period, score = w.single_stride(moving)
     if not len(centre):
         raise w.NoWalking("no walking found: nothing in the recording repeats like strides")
     if len(points) < _FEW_STRIDES * np.median(period) * w.WORKING_RATE_HZ:
@@ -107,10 +116,11 @@ def _between_landings(points: dict[str, np.ndarray], period: np.ndarray) -> np.n
     end_s = (len(next(iter(points.values()))) - 1) / w.WORKING_RATE_HZ
     # a filter bends what is near an end
     inside = (found.time_s > _EDGE_S) & (found.time_s < end_s - _EDGE_S)
-    steps, _ = step_times_s(Contacts(found.time_s[inside], found.side[inside]))
-    if len(steps) < 2 or abs(2 * steps.mean() / np.median(period) - 1.0) > _LANDINGS_AGREE:
+    # from a foot's landing to its next, as the steps of a limp differ
+    strides = np.concatenate([np.diff(found.time_s[inside & (found.side == side)]) for side in SIDES])
+    if not len(strides) or abs(strides.mean() / np.median(period) - 1.0) > _LANDINGS_AGREE:
         return period
-    return np.full_like(period, 2 * steps.mean())
+    return np.full_like(period, strides.mean())
 
 
 def leg_of(points: np.ndarray, place: Mapping[str, int]) -> float:
@@ -173,7 +183,11 @@ def pose_windows(
     scalars = w.common_scalars(period, base, body, depth, 0.5 * (apart.max(axis=1) - apart.min(axis=1)), *of_view)
     travelled = None if way is None else through_the_world(way / leg * ANKLE_SHARE, base)
     steps = None if ankles is None else footholds.shares(ankles, apart, forward, centre, period)
+    if way is not None and travelled is not None and steps is not None and unit_m is not None:
+        travelled = _in_metres(travelled, way * unit_m / body.length_m, steps[:, 1])
     out = w.Windows(cycles, present, scalars, base, period, centre, score, body, travelled, steps)
+    across = (turned[:, 0, place["hip_r"], 2] - turned[:, 0, place["hip_l"], 2]).real
+    out.mirrored = not flat and bool(np.median(across) < -_LEAST_WIDTH)
     if inverse is None or steps is None:
         return out
     away = np.abs(inverse[:, 1]) * period / (np.median(inverse[:, 0]) * leg) * ANKLE_SHARE
@@ -186,6 +200,12 @@ def through_the_world(stride: np.ndarray, base: np.ndarray) -> np.ndarray:
     """Log of the hips' way (N,), NaN where it is not the walker's: root-relative poses, treadmills, cameras that follow."""
     travelled = np.log(np.maximum(stride, 1e-6))
     return np.where(np.abs(travelled - base) < _SAME_WALK, travelled, np.nan)
+
+
+def _in_metres(travelled: np.ndarray, stride: np.ndarray, slid: np.ndarray) -> np.ndarray:
+    """Log of the hips' way (N,), from metres and the walker's size where feet rest as motion capture's do and both nearly agree."""
+    metres = np.log(np.maximum(stride, 1e-6))
+    return np.where((slid < footholds.AT_REST) & (np.abs(metres - travelled) < _SAME_SIZE), metres, travelled)
 
 
 def _upright(coefficients: np.ndarray, place: dict[str, int]) -> np.ndarray:
@@ -249,6 +269,8 @@ def featurise_angles(signals: Mapping[str, np.ndarray], sampling_rate_hz: float,
     values = w.to_working_rate(raw, sampling_rate_hz)
     moving = w.band(values)
     centre, period, score = w.stride_times(moving / (moving.std(axis=0) + 1e-9))
+    if not len(centre):
+        centre, period, score = w.single_stride(moving)
     if not len(centre):
         raise w.NoWalking("no walking found: nothing in the recording repeats like strides")
     return angle_windows(names, w.fourier(values, centre, period), period, centre, score, body)

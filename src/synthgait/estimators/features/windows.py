@@ -32,6 +32,8 @@ STRIDE_TIME_LIMITS_S = (0.55, 4.0)
 #: is tried where the first finds nothing (daily life, a few strides with a stop).
 MINIMUM_REPETITION = (0.4, 0.2)
 _STRIDES_IN_WINDOW = 2.5
+#: How near a stride ends to where it began, in shares of the range of all channels.
+_CLOSED = 0.08
 
 
 class NoWalking(InputError):
@@ -90,9 +92,9 @@ def bridged(channel: np.ndarray, name: str = "a channel", *, period: float | Non
     return channel if len(known) == len(channel) else np.interp(np.arange(len(channel)), known, channel[known], period=period)
 
 
-def band(values: np.ndarray, low_hz: float = 0.4, high_hz: float = 6.0) -> np.ndarray:
-    """Zero-phase band-pass of (T, C) at the working rate; pieces of under 4 s have no drift and are only centred."""
-    if len(values) < 4 * WORKING_RATE_HZ:
+def band(values: np.ndarray, low_hz: float = 0.4, high_hz: float = 6.0, *, shortest_s: float = 4.0) -> np.ndarray:
+    """Zero-phase band-pass of (T, C) at the working rate; pieces of under ``shortest_s`` have no drift and are only centred."""
+    if len(values) < shortest_s * WORKING_RATE_HZ:
         return values - values.mean(axis=0)
     sos = butter(2, (low_hz, high_hz), btype="band", fs=WORKING_RATE_HZ, output="sos")
     return sosfiltfilt(sos, values, axis=0, padlen=min(len(values) - 1, 150))
@@ -193,6 +195,30 @@ def _closest(values: np.ndarray, coarse: float) -> float:
     return float(lags[0] + _parabola(-difference, best)) if 0 < best < len(lags) - 1 else coarse
 
 
+def single_stride(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """``stride_times`` of a piece (T, C) of a stride and a little, or of one without its closing sample: the lag after which it
+    goes on as it began, and nowhere else; nothing where there is none.
+    """
+    low, high = STRIDE_TIME_LIMITS_S
+    n, none = len(values), (np.zeros(0),) * 3
+    if not low * WORKING_RATE_HZ <= n <= 1.35 * high * WORKING_RATE_HZ:
+        return none
+    # one sample more, as the last two lead on to
+    longer = np.concatenate([values, 2 * values[-1:] - values[-2:-1]]) / (np.linalg.norm(np.ptp(values, axis=0)) + 1e-9)
+    away = np.linalg.norm(longer - longer[0], axis=1)
+    # legs pass the same places twice, there and back
+    otherwise = np.linalg.norm(np.gradient(longer, axis=0) - np.gradient(longer, axis=0)[1], axis=1) * n / (2 * np.pi)
+    lags = np.arange(int(max(0.74 * n, low * WORKING_RATE_HZ)), n + 1)
+    apart = np.array([np.linalg.norm(longer[lag:] - longer[: len(longer) - lag], axis=1).mean() for lag in lags])
+    best = int(np.argmin(apart))
+    edge = n // 8
+    again = np.hypot(away, otherwise)[edge : lags[best] - edge].min() < 2 * _CLOSED
+    if away[lags[best]] > _CLOSED or again or lags[best] > high * WORKING_RATE_HZ:
+        return none
+    stride = _parabola(-apart, best) + lags[0] if 0 < best < len(lags) - 1 else float(lags[best])
+    return np.array([0.5 * n / WORKING_RATE_HZ]), np.array([stride / WORKING_RATE_HZ]), np.array([1.0 - apart[best]])
+
+
 def _refine(values: np.ndarray, coarse: float) -> tuple[float, float]:
     for strides in (2, 1):
         longest = int(strides * coarse * 1.12) + 2
@@ -278,7 +304,7 @@ class Windows:
     log of stride length over leg length as the walker's way through the recording's world has it, NaN where it does not
     say; ``footholds`` (N, 2) how it shares the stride between the sides (``features.footholds``); ``in_picture`` (N, 3) what of
     a stride lies in a camera's picture, and across that how much for each pixel of the focal length, both over leg length, and
-    the sine of how far the view is off the side. No network sees these.
+    the sine of how far the view is off the side; ``mirrored`` that a pose's right hip is on its left. No network sees these.
     """
 
     cycles: np.ndarray
@@ -292,6 +318,7 @@ class Windows:
     travelled: np.ndarray | None = None
     footholds: np.ndarray | None = None
     in_picture: np.ndarray | None = None
+    mirrored: bool = False
 
     def __len__(self) -> int:
         return len(self.centre_s)

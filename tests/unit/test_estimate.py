@@ -415,6 +415,13 @@ def muscles() -> GaitEstimator:
     return fit({**recipe, "batch": 32}, analytic_population(40, seed=3))
 
 
+def test_muscles_are_told_from_the_side_only(filmed: Walks, tmp_path: Path) -> None:
+    recipe = {"task": "muscle_activation", "sensors": ["keypoints_2d"], "members": 1, "walks": 40, "strides_per_walk": 1, "steps": 20}
+    fitted = fit({**recipe, "batch": 32}, analytic_population(40, seed=3))
+    for path in _film(filmed, 45.0, True, tmp_path):
+        assert "film from the side" in estimate(path, fitted, "keypoints_2d")["sentence"]
+
+
 def test_an_estimator_of_muscles_tells_curves_with_a_picture(muscles: GaitEstimator, tmp_path: Path) -> None:
     stride = analytic_population(1, seed=79)
     angles = {name: stride.channel(name)[0].astype(float) for name in ("hip_flexion_r", "knee_flexion_r", "ankle_dorsiflexion_r")}

@@ -79,6 +79,12 @@ def test_what_is_hidden_of_a_stride_is_taken_to_be_usual() -> None:
     assert pictures.stride_seen(np.array([1.4]), np.zeros(1), np.array([3.6])) == pytest.approx(1.4)
 
 
+def test_views_along_the_walk_average_whichever_way_knees_seem_to_bend() -> None:
+    assert abs(pictures.mean_sine(np.array([0.98, -0.99, 1.0, -0.97]))) > 0.97
+    assert pictures.mean_sine(np.array([0.3, -0.3])) == pytest.approx(0.0, abs=1e-9)
+    assert pictures.mean_sine(np.array([0.6, 0.7])) == pytest.approx(0.65, abs=0.01)
+
+
 def test_footholds_of_oblique_views_are_unsure() -> None:
     shares = np.tile([0.55, 0.005], (3, 1))
     found = pictures.unsure_footholds(shares, np.sin(np.deg2rad([0.0, 30.0, -30.0])), np.full(3, 1.4), np.zeros(3))

@@ -303,7 +303,7 @@ def _judged(recording: Recording, fitted: GaitEstimator, sensor: str) -> dict[st
         found = fitted.predict(recording, sensor=sensor)
     except NoWalking as error:
         return _not_judged(fitted, sensor, error)
-    any_view = tasks.OBLIQUE in fitted.networks
+    any_view = fitted.task == "gait_parameters" and tasks.OBLIQUE in fitted.networks
     hidden = _hidden_lengths(found, recording) if any_view else ""
     doubts = _doubts(found, fitted.config, recording, lengths=not hidden)
     if not any_view and (angle := found.get("obliquity_deg", 0.0)) > _OBLIQUE_DEG:

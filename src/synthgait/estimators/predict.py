@@ -43,9 +43,9 @@ _DEPTH_LOG_SD = 0.07
 #: Share of a stride that must lead away from or towards the camera (the sine of 20 degrees), before its measure is better than
 #: what networks know of side views.
 _LEAST_DEPTH = 0.34
-#: Sines of 15 and 25 degrees off a side view: between them networks taught from the side give way to those taught from anywhere
+#: Sines of 20 and 35 degrees off a side view: between them networks taught from the side give way to those taught from anywhere
 #: (chosen on simulated walkers).
-_SIDE_VIEW_SINES = (0.259, 0.423)
+_SIDE_VIEW_SINES = (0.342, 0.574)
 #: How the steps of one stride differ (standard deviation of a share, modelling choice: by 2 to 3 cm), which simulated healthy
 #: people's hardly do and networks do not look for; and how well footholds tell it where feet rest perfectly.
 _UNEVEN_SD, _FOOTHOLD_SD = 0.02, 0.005
@@ -125,10 +125,12 @@ def predict(
         result["unlike_sd"] = _unlike_sd(estimator.networks[name], windows, tasks.sensor_named(name))
         result["mirrored"] = windows.mirrored
         if windows.in_picture is not None:
-            result["obliquity_deg"] = _obliquity_deg(windows, np.asarray(result["strides"]["stride_length_m"]))
+            result["obliquity_deg"] = _obliquity_deg(windows, np.asarray(result["strides"]["stride_length_m"]) / windows.body.length_m)
             result["depth_known"] = windows.travelled is not None and bool(np.isfinite(windows.travelled).mean() > 0.5)
     else:
         result = muscle_curves(out[2], out[3], windows, reference_side)
+        if windows.in_picture is not None:
+            result["obliquity_deg"] = _obliquity_deg(windows, windows.in_picture[:, 0])
     return result | {"sensor": name, "n_strides": len(windows), "repetition": float(np.median(windows.score))}
 
 
@@ -253,12 +255,12 @@ def _with_depth(windows: Windows, focal_px: float | None) -> Windows:
     return replace(windows, travelled=np.where(away > _LEAST_DEPTH * stride, travelled, np.nan))
 
 
-def _obliquity_deg(windows: Windows, stride_m: np.ndarray) -> float:
+def _obliquity_deg(windows: Windows, stride: np.ndarray) -> float:
     """How far a view is off the side, 0 to 90 degrees: its sine is how far hips and shoulders are apart along the walk, its
-    cosine how much of the strides (N,) lies in the picture.
+    cosine how much of the strides over leg length (N,) lies in the picture.
     """
     assert windows.in_picture is not None
-    sine, cosine = windows.in_picture[:, 2], windows.in_picture[:, 0] * windows.body.length_m / stride_m
+    sine, cosine = windows.in_picture[:, 2], windows.in_picture[:, 0] / stride
     return float(np.degrees(np.mean(np.arctan2(sine, cosine))))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from synthgait.estimators.features import footholds, poses
 from synthgait.estimators.features import windows as w
-from synthgait.estimators.predict import _UNEVEN_SD, _with_footholds
+from synthgait.estimators.predict import _FOOTHOLD_SD, _UNEVEN_SD, _with_footholds
 
 RATE_HZ, STRIDE_S, RIGHT_M, LEFT_M = 60.0, 1.1, 0.72, 0.54
 
@@ -95,9 +95,10 @@ def test_feet_that_slide_say_so_and_too_little_walking_says_nothing() -> None:
 
 def test_the_better_feet_rest_the_more_they_are_believed() -> None:
     share, sd = np.full(4, 0.5), np.full(4, 0.01)
-    footholds = np.array([[0.56, 0.001], [0.56, 0.15], [np.nan, 0.01], [0.44, 0.005]])
+    footholds = np.array([[0.56, 0.0], [0.56, 0.15], [np.nan, 0.01], [0.44, 0.005]])
     together, spread = _with_footholds(share, sd, footholds)
-    assert together[0] == pytest.approx(0.56, abs=0.004) and together[1] == pytest.approx(0.5, abs=0.002)
-    assert together[2] == 0.5 and spread[2] == 0.01 and together[3] == pytest.approx(0.44, abs=0.007)
-    assert spread[0] < 0.006 < spread[1] < 1.2 * np.hypot(_UNEVEN_SD, 0.01)
+    weight = (_UNEVEN_SD**2 + 0.01**2) / (_UNEVEN_SD**2 + 0.01**2 + _FOOTHOLD_SD**2)
+    assert together[0] == pytest.approx(0.5 + 0.06 * weight) and weight > 0.8 and spread[0] == pytest.approx(_FOOTHOLD_SD * np.sqrt(weight))
+    assert together[1] == pytest.approx(0.5, abs=0.002) and together[3] == pytest.approx(0.44, abs=0.015)
+    assert together[2] == 0.5 and spread[2] == 0.01 and spread[0] < spread[3] < spread[1] < 1.2 * np.hypot(_UNEVEN_SD, 0.01)
     assert _with_footholds(share, sd, None) == (share, sd)

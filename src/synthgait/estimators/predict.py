@@ -47,8 +47,9 @@ _LEAST_DEPTH = 0.34
 #: (chosen on simulated walkers).
 _SIDE_VIEW_SINES = (0.342, 0.574)
 #: How the steps of one stride differ (standard deviation of a share, modelling choice: by 2 to 3 cm), which simulated healthy
-#: people's hardly do and networks do not look for; and how well footholds tell it where feet rest perfectly.
-_UNEVEN_SD, _FOOTHOLD_SD = 0.02, 0.005
+#: people's hardly do and networks do not look for; and how well footholds tell it where feet rest perfectly, as an ankle stands
+#: a centimetre farther forward over one heel than over the other.
+_UNEVEN_SD, _FOOTHOLD_SD = 0.02, 0.01
 #: A stride time is read off a parabola through samples of the working rate: half of one (standard deviation) is uncertain
 #: however many strides there are.
 _TIMING_SD_S = 0.5 / WORKING_RATE_HZ

@@ -147,6 +147,8 @@ def estimate(
             sensor that the estimator was not fitted for.
     """
     if sensor is None and not isinstance(walk, Recording):
+        if not Path(walk).is_file():
+            raise InputError(f"{walk} is not there; name a CSV of one walk or a folder of recordings")
         names = ", ".join(name for name in tasks.SENSORS if name != tasks.OBLIQUE)
         raise InputError(f"a CSV does not say what recorded it; give --sensor, one of {names}, or several as foot+shank")
     fitted = _loaded(estimator)

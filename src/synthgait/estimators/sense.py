@@ -289,8 +289,8 @@ def _poses(trials: Trials, rng: np.random.Generator, sensor: str) -> list[Window
         coefficients = np.fft.rfft(seen, axis=1)[:, : HARMONICS + 1] / seen.shape[1]
         one = np.ones(len(seen))
         timed = float(row["stride_time_s"]) * one, 0 * one, one
-        more: dict[str, Any] = {"unit_m": None if flat else 1.0, "flat": flat, "crosses": len(seen) > 1, "oblique": oblique}
-        out.append(poses.pose_windows(names, coefficients, *timed, random_body(row, rng), **more))
+        shown = poses.Shown(None if flat else 1.0, flat, len(seen) > 1, oblique)
+        out.append(poses.pose_windows(names, coefficients, *timed, random_body(row, rng), shown))
     return out
 
 

@@ -21,7 +21,7 @@ into the same quantities. Segment lengths are fractions of the hip's height afte
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -96,9 +96,9 @@ def featurise_pose(
     coefficients = w.fourier(flat, centre, period) if inverse is None else pictures.fourier(flat, inverse, centre, period)
     coefficients = coefficients.reshape(len(centre), 1 + w.HARMONICS, len(names), 3)
     way = None if in_plane else _way(hips, centre, period)
-    more: dict[str, Any] = {"unit_m": 1.0 if metric else None, "flat": in_plane, "way": way, "ankles": ankles, "inverse": inverse}
-    more |= {"crosses": in_plane and pictures.crosses(hips[:, 0], leg_of(points, place)), "oblique": oblique}
-    return pose_windows(names, coefficients, period, centre, score, body, **more)
+    crosses = in_plane and pictures.crosses(hips[:, 0], leg_of(points, place))
+    shown = Shown(1.0 if metric else None, in_plane, crosses, oblique, way, ankles, inverse)
+    return pose_windows(names, coefficients, period, centre, score, body, shown)
 
 
 def _way(hips: np.ndarray, centre: np.ndarray, period: np.ndarray) -> np.ndarray:
@@ -129,6 +129,24 @@ def leg_of(points: np.ndarray, place: Mapping[str, int]) -> float:
     return float(np.mean(np.percentile(drop, 90, axis=0)))
 
 
+class Shown(NamedTuple):
+    """How a recording shows points.
+
+    ``unit_m`` is their unit where it is known, and gives the size of an unknown body. ``flat`` says that they are of a picture,
+    which the walker ``crosses`` or not, and which is taken from the side or may be ``oblique``. Of the recording's world:
+    ``way`` (N,) is what the hips travel in a stride, ``ankles`` (T, 2, 3) where the right and the left one go, ``inverse`` (N, 2)
+    the inverse of the size in a picture and its change per second.
+    """
+
+    unit_m: float | None = None
+    flat: bool = False
+    crosses: bool = False
+    oblique: bool = False
+    way: np.ndarray | None = None
+    ankles: np.ndarray | None = None
+    inverse: np.ndarray | None = None
+
+
 def pose_windows(
     names: list[str],
     coefficients: np.ndarray,
@@ -136,27 +154,16 @@ def pose_windows(
     centre: np.ndarray,
     score: np.ndarray,
     body: w.Body,
-    *,
-    unit_m: float | None = None,
-    flat: bool = False,
-    way: np.ndarray | None = None,
-    ankles: np.ndarray | None = None,
-    inverse: np.ndarray | None = None,
-    crosses: bool = False,
-    oblique: bool = False,
+    shown: Shown,
 ) -> w.Windows:
-    """Windows from Fourier coefficients (N, 1 + HARMONICS, len(names), 3) of points relative to the hips; ``unit_m``
-    is their unit where it is known, and gives the size of an unknown body; ``way`` (N,) what the hips travel in a stride;
-    ``ankles`` (T, 2, 3) the right and left one's way through the recording's world; ``flat`` says that they are of a picture,
-    which the walker ``crosses`` or not, with the inverse of the size in it and its change per second ``inverse`` (N, 2), and which
-    is taken from the side or may be ``oblique``.
-    """
+    """Windows from Fourier coefficients (N, 1 + HARMONICS, len(names), 3) of points relative to the hips."""
+    flat, oblique, inverse = shown.flat, shown.oblique, shown.inverse
     place = {name: column for column, name in enumerate(names)}
     coefficients = _upright(coefficients, place)
     leg = leg_of(w.cycles(coefficients.reshape(*coefficients.shape[:2], -1), mean=True).reshape(-1, len(names), 3), place)
     coefficients = coefficients / leg
-    if unit_m is not None and not body.known and 0.3 < leg * unit_m < 1.2:
-        body = w.Body(leg_length_m=leg * unit_m / ANKLE_SHARE)
+    if shown.unit_m is not None and not body.known and 0.3 < leg * shown.unit_m < 1.2:
+        body = w.Body(leg_length_m=leg * shown.unit_m / ANKLE_SHARE)
     forward = _forward(coefficients, place)
     right = np.cross(forward, np.array([0.0, 1.0, 0.0]))
     turned = np.stack(
@@ -174,18 +181,15 @@ def pose_windows(
     under_hips = whole[:, :, [place["ankle_r"], place["ankle_l"]], 0]
     travel = np.clip(_backward_travel(under_hips) * ANKLE_SHARE, 0.05, 5.0)
     sine = pictures.sine(whole, place) if flat else np.zeros(len(centre))
-    if crosses:  # what is seen aside of a picture's middle is turned, but as long
+    if shown.crosses:  # what is seen aside of a picture's middle is turned, but as long
         sine = np.full_like(sine, pictures.mean_sine(sine))
     base = np.log(pictures.stride_seen(travel, sine, body.dimensionless_time(period)) if oblique else travel)
     depth = _depth(whole, place)
     apart = under_hips[:, :, 0] - under_hips[:, :, 1]
     of_view = [np.clip(np.abs(sine), 0.0, 1.3)] if oblique else []
     scalars = w.common_scalars(period, base, body, depth, 0.5 * (apart.max(axis=1) - apart.min(axis=1)), *of_view)
-    travelled = None if way is None else through_the_world(way / leg * ANKLE_SHARE, base)
-    steps = None if ankles is None else footholds.shares(ankles, apart, forward, centre, period)
-    if way is not None and travelled is not None and steps is not None and unit_m is not None:
-        travelled = _in_metres(travelled, way * unit_m / body.length_m, steps[:, 1])
-    out = w.Windows(cycles, present, scalars, base, period, centre, score, body, travelled, steps)
+    steps = None if shown.ankles is None else footholds.shares(shown.ankles, apart, forward, centre, period)
+    out = w.Windows(cycles, present, scalars, base, period, centre, score, body, _travelled(shown, leg, base, body, steps), steps)
     across = (turned[:, 0, place["hip_r"], 2] - turned[:, 0, place["hip_l"], 2]).real
     out.mirrored = not flat and bool(np.median(across) < -_LEAST_WIDTH)
     if inverse is None or steps is None:
@@ -202,10 +206,17 @@ def through_the_world(stride: np.ndarray, base: np.ndarray) -> np.ndarray:
     return np.where(np.abs(travelled - base) < _SAME_WALK, travelled, np.nan)
 
 
-def _in_metres(travelled: np.ndarray, stride: np.ndarray, slid: np.ndarray) -> np.ndarray:
-    """Log of the hips' way (N,), from metres and the walker's size where feet rest as motion capture's do and both nearly agree."""
-    metres = np.log(np.maximum(stride, 1e-6))
-    return np.where((slid < footholds.AT_REST) & (np.abs(metres - travelled) < _SAME_SIZE), metres, travelled)
+def _travelled(shown: Shown, leg: float, base: np.ndarray, body: w.Body, steps: np.ndarray | None) -> np.ndarray | None:
+    """``Windows.travelled`` of a pose whose ``leg`` is so long: in legs, and in metres over the walker's size where feet rest as
+    motion capture's do and both nearly agree.
+    """
+    if shown.way is None:
+        return None
+    legs = through_the_world(shown.way / leg * ANKLE_SHARE, base)
+    if shown.unit_m is None or steps is None:
+        return legs
+    metres = np.log(np.maximum(shown.way * shown.unit_m / body.length_m, 1e-6))
+    return np.where((steps[:, 1] < footholds.AT_REST) & (np.abs(metres - legs) < _SAME_SIZE), metres, legs)
 
 
 def _upright(coefficients: np.ndarray, place: dict[str, int]) -> np.ndarray:

@@ -64,6 +64,17 @@ def test_curves_are_scaled_before_they_are_compared() -> None:
     assert emg.compare(SHAPES["soleus"], np.ones(100))[0] == 0.0
 
 
+def test_onset_is_where_the_main_burst_rises_half_way() -> None:
+    phase = np.arange(100) / 100
+    for shift in (0.0, 0.25, 0.83):
+        triangle = 0.2 + np.clip(1.0 - np.abs((phase - 0.3 - shift + 0.5) % 1.0 - 0.5) / 0.1, 0.0, None)
+        small = 0.4 * np.clip(1.0 - np.abs((phase - 0.8 - shift + 0.5) % 1.0 - 0.5) / 0.1, 0.0, None)
+        assert emg.onset(triangle + small) == pytest.approx((0.25 + shift) % 1.0, abs=1e-9)
+    late = emg._later(SHAPES["soleus"], np.roll(SHAPES["soleus"], 7))
+    assert np.isnan(late[0]) and late[1:] == (pytest.approx(0.07), pytest.approx(0.07))
+    assert emg._later(SHAPES["soleus"], np.roll(SHAPES["soleus"], -7))[2] == pytest.approx(-0.07)
+
+
 @pytest.mark.parametrize("side", ["r", "l"])
 def test_rows_of_known_predictions(side: str) -> None:
     people = [recorded("a", SHAPES, side=side), recorded("b", SHAPES, side=side), recorded("unreadable", SHAPES, side=side)]
@@ -76,6 +87,9 @@ def test_rows_of_known_predictions(side: str) -> None:
     assert mean["r"] == pytest.approx(1.0 / 3.0)
     assert (mean["n_recordings"], mean["n_people"], mean["n_failed"]) == (2, 2, 1)
     assert set(mean) >= ROW_KEYS and mean["icc"] is None
+    begun = rows["muscle_activation_onset_soleus", "zero_shot"]
+    assert begun["mae"] == pytest.approx(0.0, abs=1e-9) and begun["r"] is None and begun["n_recordings"] == 2
+    assert rows["muscle_activation_onset", "zero_shot"]["n_failed"] == 1
     assert table.loc[table["subject_id"] == "unreadable", "reason"].eq("no walking found").all()
 
 

@@ -5,7 +5,8 @@ In: recordings with EMG envelopes, and an estimator of muscle activation or the 
 
 An electrode's volts say nothing of the level of activation, so the shape is judged: Pearson's r over
 the gait cycle, and the error left after the predicted curve is scaled to the measured one by least
-squares (without an offset: a silent muscle is silent in both).
+squares (without an offset: a silent muscle is silent in both). A muscle's onset is where its main burst, the one
+that holds the largest value, rises half-way from the least to that.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ from synthgait.validate.agreement import RESAMPLES, STATISTICS
 TASK = "muscle_activation"
 #: Of every row: one muscle's (with its name appended), and the mean over a recording's muscles.
 QUANTITY = "muscle_activation_r"
+#: Of every row too, likewise: how much later the main burst begins than measured, in shares of the cycle.
+ONSET = "muscle_activation_onset"
+#: What the names of both begin with.
+CURVES = "muscle_activation"
 #: Columns that a pair of curves has beside those of ``validate.run.pairs``.
 CURVE_COLUMNS = ("curve_r", "curve_mae", "curve_bias")
 #: Walking speeds that are alike: envelopes change little over 0.2 m/s (Hof et al., Gait Posture 2002;16:78).
@@ -118,6 +123,15 @@ def compare(truth: np.ndarray, estimate: np.ndarray) -> tuple[float, float, floa
     return r, float(np.mean(np.abs(scaled - truth))), float(np.mean(scaled - truth))
 
 
+def onset(curve: np.ndarray) -> float:
+    """Where (share of the cycle, 0 to 1) the main burst of a periodic curve (T,) begins."""
+    half = 0.5 * (float(curve.min()) + float(curve.max()))
+    before = np.roll(curve, -int(np.argmax(curve)))[::-1]  # from the largest value back in time, itself last
+    steps = int(np.argmax(before < half))
+    low, high = before[steps], before[steps - 1]
+    return float((np.argmax(curve) - steps - (high - half) / max(high - low, 1e-12)) / len(curve)) % 1.0
+
+
 def pairs(views: Sequence[View], estimator: Estimator | None, method: str, *, floors: bool) -> list[dict[str, Any]]:
     """One row per recording, muscle and method, and one per recording with the mean over its muscles.
 
@@ -151,22 +165,30 @@ def _rows(view: Recording, label: str, method: str, curves: Callable[[], dict[st
     truth = measured(view)
     common: dict[str, Any] = {"dataset": view.dataset, "sensor": label, "group": view.group, "method": method}
     common |= {"recording_id": view.recording_id, "subject_id": view.subject_id, "truth": np.nan, "estimate": np.nan, "reason": reason}
-    rows = []
-    for key in truth:
-        if key in found or reason:
-            values = compare(truth[key], found[key]) if key in found else (np.nan,) * 3
-            rows.append(common | {"quantity": f"{QUANTITY}_{key.split('/')[0]}"} | dict(zip(CURVE_COLUMNS, values, strict=True)))
-    if rows:
-        mean = {column: float(np.mean([row[column] for row in rows])) for column in CURVE_COLUMNS}
-        rows.append(common | {"quantity": QUANTITY} | mean)
+    rows: list[dict[str, Any]] = []
+    for quantity, of_pair in ((QUANTITY, compare), (ONSET, _later)):
+        each = []
+        for key in truth:
+            if key in found or reason:
+                values = of_pair(truth[key], found[key]) if key in found else (np.nan,) * 3
+                each.append(common | {"quantity": f"{quantity}_{key.split('/')[0]}"} | dict(zip(CURVE_COLUMNS, values, strict=True)))
+        if each:
+            mean = {column: float(np.mean([row[column] for row in each])) for column in CURVE_COLUMNS}
+            rows += [*each, common | {"quantity": quantity} | mean]
     return rows
+
+
+def _later(truth: np.ndarray, estimate: np.ndarray) -> tuple[float, float, float]:
+    """As ``compare`` of the onsets: no r, how far apart they are, and how much later the estimate's is, in shares of the cycle."""
+    later = (onset(estimate) - onset(truth) + 0.5) % 1.0 - 0.5 if np.ptp(estimate) > 1e-9 else 0.5
+    return float("nan"), abs(later), later
 
 
 def agreement(part: pd.DataFrame) -> dict[str, Any]:
     """The keys of a validation row for pairs of curves: ``r`` and ``mae`` are means over recordings with
     intervals from resampling people (95 %), ``bias`` the mean difference; the others are not defined.
     """
-    good = part[np.isfinite(part["curve_r"])]
+    good = part[np.isfinite(part["curve_mae"])]
     # a muscle of either leg is a pair of curves of one recording
     row: dict[str, Any] = {"n_recordings": int(good["recording_id"].nunique()), "n_people": int(good["subject_id"].nunique())}
     row["n_failed"] = int(part["recording_id"].nunique()) - row["n_recordings"]
@@ -177,6 +199,8 @@ def agreement(part: pd.DataFrame) -> dict[str, Any]:
         weights = np.random.default_rng(0).multinomial(len(people), np.full(len(people), 1 / len(people)), size=RESAMPLES)
         for name, column in zip(("r", "mae", "bias"), CURVE_COLUMNS, strict=True):
             values = good[column].to_numpy(float)
+            if not np.isfinite(values).all():  # an onset has no r
+                continue
             row[name] = float(values.mean())
             if len(people) > 1:
                 sums, counts = np.bincount(index, values), np.bincount(index)

@@ -140,7 +140,7 @@ def pairs(
     # a table without rows has columns of objects, which would make objects of another's numbers
     table = table.astype(dict.fromkeys(("truth", "estimate", *emg.CURVE_COLUMNS), float))
     # a floor that can read no recording of a kind, as the mean of nobody else, is none; of others those it cannot read count
-    answered = table["estimate"].notna() | table["curve_r"].notna()
+    answered = table["estimate"].notna() | table["curve_mae"].notna()
     ever = answered.groupby([table[name] for name in ("dataset", "sensor", "quantity", "method")]).transform("any")
     return table[ever | ~table["method"].astype(str).str.startswith(_FLOOR)].reset_index(drop=True)
 
@@ -237,7 +237,7 @@ def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     whole = pd.concat([table, both], ignore_index=True) if len(both) else table
     for key, part in whole.groupby(keys, sort=True):
         row: dict[str, Any] = dict(zip(keys, key, strict=True))
-        if row["quantity"].startswith(emg.QUANTITY):
+        if row["quantity"].startswith(emg.CURVES):
             result.append(row | emg.agreement(part))
             continue
         good = part[np.isfinite(part["estimate"])]

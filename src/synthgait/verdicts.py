@@ -93,14 +93,14 @@ def _found(recordings: Path | None) -> Path:
 
 
 def _loaded(folders: Sequence[Path]) -> list[GaitEstimator]:
-    """The estimators of these folders, or the bundled ones, and then says so. Raises InputError where there are none."""
+    """The estimators of these folders or bundled ones' names, or all that are bundled, and then says so. Raises InputError where there are none."""
     chosen = list(folders)
     if not chosen:
         chosen = list(bundled.estimators().values())
         if not chosen:
             raise InputError("no fitted estimator comes with this installation; fit one (`synthgait fit all`) and give --estimator FOLDER")
         say(f"No --estimator is given, so the bundled ones are validated: {', '.join(path.name for path in chosen)}.")
-    return [GaitEstimator.load(path) for path in chosen]
+    return [GaitEstimator.load(bundled.estimators().get(str(path), path)) for path in chosen]
 
 
 def say(sentence: str) -> None:

@@ -215,7 +215,9 @@ def estimate(
 def validate(
     what: Annotated[str, typer.Argument(help="recordings, simulations, generator or coverage.")] = "recordings",
     recordings: Annotated[Path | None, typer.Option(help="Folder of datasets.")] = None,
-    estimator: Annotated[list[Path] | None, typer.Option(help="Folders of fitted estimators, or bundled ones' names; by default all bundled.")] = None,
+    estimator: Annotated[
+        list[Path] | None, typer.Option(help="Fitted ones' folders or bundled ones' names; by default all bundled.")
+    ] = None,
     data: Annotated[list[Path] | None, typer.Option("--data", help="Seed datasets; by default the bundled one.")] = None,
     real_baseline: Annotated[bool, typer.Option("--real-baseline", help="Also train the network on real people, leaving out.")] = False,
     figures: Annotated[Path | None, typer.Option(help="Folder for the pictures of recordings, coverage or a generator.")] = None,

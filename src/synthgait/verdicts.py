@@ -93,7 +93,9 @@ def _found(recordings: Path | None) -> Path:
 
 
 def _loaded(folders: Sequence[Path]) -> list[GaitEstimator]:
-    """The estimators of these folders or bundled ones' names, or all that are bundled, and then says so. Raises InputError where there are none."""
+    """The estimators of these folders or bundled ones' names, or all that are bundled, and then says so. Raises InputError where
+    there are none.
+    """
     chosen = list(folders)
     if not chosen:
         chosen = list(bundled.estimators().values())

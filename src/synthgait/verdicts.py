@@ -149,6 +149,9 @@ def pairs(estimators: Sequence[GaitEstimator], where: Path, real_baseline: bool 
         for i, estimator in enumerate(estimators)
     ]
     table = run.scored(pd.concat(parts, ignore_index=True), str(where))
+    for method, part in table[table["method"].str.startswith("peer:")].groupby("method"):
+        if part["estimate"].isna().all():  # its own fault rather than the recordings'
+            say(f"{method} answers none of {part['recording_id'].nunique()} recordings; of the first: {part['reason'].iloc[0]}")
     return pd.concat([table, pd.DataFrame(run.unread(refused))], ignore_index=True) if refused else table
 
 

@@ -14,7 +14,7 @@ from synthgait.conventions import GRAVITY_MPS2, IMU_CHANNELS
 from synthgait.errors import InputError
 from synthgait.inertial import foot_strides
 from synthgait.recordings import Recording
-from synthgait.validate import floors
+from synthgait.validate import floors, peers
 from synthgait.validate import run as verb
 
 RATE = 100.0
@@ -270,3 +270,9 @@ def test_a_peer_that_breaks_costs_its_own_row() -> None:
     theirs, others = table[table["method"] == "peer:broken"], table[table["method"] != "peer:broken"]
     assert len(theirs) and theirs["estimate"].isna().all() and others["estimate"].notna().any()
     assert theirs["reason"].str.contains(r"broken fails on recording .* \(ValueError: buffer source array is read-only\)").all()
+
+
+def test_gaitmaps_tables_give_arrays_that_may_be_written_to():
+    table = peers._Writable(np.zeros((4, 3)), columns=list("abc"))
+    for part in (table, table[["a", "b"]], table.iloc[1:3], table.copy()):
+        assert part.to_numpy().flags.writeable

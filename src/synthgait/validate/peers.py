@@ -122,12 +122,25 @@ class Gaitmap:
         start, end = still[:-1][walked], still[1:][walked]
         strides = pd.DataFrame({"s_id": np.arange(len(start)), "start": start, "end": end, "min_vel": start})
         values = np.hstack([acceleration, np.rad2deg(rotation)])
-        data = pd.DataFrame(values, columns=["acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z"])
+        data = _Writable(values, columns=["acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z"])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = StrideLevelTrajectory().estimate(data, strides, sampling_rate_hz=rate).position_
         last = found.groupby(level="s_id").last().loc[strides["s_id"], ["pos_x", "pos_y"]]
         return np.linalg.norm(last.to_numpy(float), axis=1), times[walked]
+
+
+class _Writable(pd.DataFrame):
+    """A table whose arrays are copies: those of pandas 3 may not be written to, and scipy's rotations, which gaitmap calls with
+    them, refuse that.
+    """
+
+    @property
+    def _constructor(self) -> type[_Writable]:
+        return _Writable
+
+    def to_numpy(self, *args: Any, **options: Any) -> np.ndarray:
+        return np.array(super().to_numpy(*args, **options))
 
 
 def asked(peer: Any, recording: Recording) -> dict[str, float]:

@@ -89,8 +89,6 @@ def sensor_views(recording: Recording) -> Iterable[tuple[str, str, Recording]]:
         yield label, recording.kind, recording.on_the_spot() if recording.way_is_truth else recording
     elif recording.kind == "joint_angles":
         yield recording.kind, recording.kind, recording
-    elif recording.truth:
-        _warn_once(f"no method reads the {recording.kind} of {recording.name}")
 
 
 def pairs(

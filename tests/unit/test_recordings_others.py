@@ -305,3 +305,12 @@ def test_a_broken_dataset_yaml_is_one_sentence(folder, about):
     (folder / "dataset.yaml").write_bytes(about)
     with pytest.raises(InputError, match=r"dataset\.yaml"):
         recordings.load(folder)
+
+
+def test_a_truth_that_cannot_be_costs_nothing_where_none_is_asked_for(folder):
+    index = folder / "recordings.csv"
+    table = pd.read_csv(index)
+    table.assign(walking_speed_mps=4.5e3).to_csv(index, index=False)
+    assert len(recordings.read_all(folder, truth=False)[0]) == len(table)
+    with pytest.raises(InputError, match="walking_speed_mps"):
+        recordings.read_all(folder)

@@ -192,7 +192,7 @@ def estimate_folder(
     if sensor is not None:
         _fitted_for(sensor, fitted)
     results = []
-    found, refused = recordings.read_all(folder)
+    found, refused = recordings.read_all(folder, truth=False)
     for recording in tqdm(found, desc="estimate"):
         names = {name: getattr(recording, name) for name in ("dataset", "recording_id", "subject_id", "variant", "kind")}
         recording = _sized(recording, height_m, leg_length_m, focal_px)

@@ -73,8 +73,10 @@ def load(folder: Path | str) -> list[Recording]:
     return recordings
 
 
-def read_all(folder: Path | str) -> tuple[list[Recording], list[Refused]]:
-    """As ``load``, and instead of warnings what could not be read, with the reasons."""
+def read_all(folder: Path | str, *, truth: bool = True) -> tuple[list[Recording], list[Refused]]:
+    """As ``load``, and instead of warnings what could not be read, with the reasons. Where no ``truth`` is asked for, one that
+    cannot be costs a row of a plain folder nothing.
+    """
     folder = Path(folder).resolve()
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; give a dataset or a folder of datasets")
@@ -83,7 +85,7 @@ def read_all(folder: Path | str) -> tuple[list[Recording], list[Refused]]:
     # a dataset, or a folder of them; a folder that is none is passed over
     alone = _reader(folder) is not None
     for path in [folder] if alone else sorted(path for path in folder.iterdir() if path.is_dir()):
-        good, bad = sifted(_read(path), path)
+        good, bad = sifted(_read(path, truth), path)
         recordings += good
         refused += bad
     if not alone and not recordings and not refused:
@@ -97,9 +99,11 @@ def read_all(folder: Path | str) -> tuple[list[Recording], list[Refused]]:
     return recordings, refused
 
 
-def _read(folder: Path) -> Iterator[Recording | Refused]:
+def _read(folder: Path, truth: bool) -> Iterator[Recording | Refused]:
     reader = _reader(folder)
-    if reader is not None:
+    if reader is plain.read:
+        yield from plain.read(folder, truth=truth)
+    elif reader is not None:
         yield from reader(folder)
 
 

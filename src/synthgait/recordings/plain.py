@@ -59,9 +59,9 @@ def is_plain(folder: Path) -> bool:
     return (folder / "dataset.yaml").is_file() and (folder / "recordings.csv").is_file()
 
 
-def read(folder: Path) -> Iterator[Recording | Refused]:
+def read(folder: Path, *, truth: bool = True) -> Iterator[Recording | Refused]:
     """Every row that can be read (see ``refusals.readable``), those of markers last. Markers with hips, knees and ankles are key
-    points in space, unless another row has those of the same walk, as they moved.
+    points in space, unless another row has those of the same walk, as they moved. Without ``truth`` none is looked at.
 
     Raises InputError for a missing file or column.
     """
@@ -93,7 +93,7 @@ def read(folder: Path) -> Iterator[Recording | Refused]:
         alone = kind == "markers" and _walk_id(row) not in posed
         if alone and set(_LEGS) <= set(signals.columns):
             kind, alone = "keypoints_3d", False
-        recording = _recording(folder, about, row, where, kind, signals, path)
+        recording = _recording(folder, about, row if truth else row.drop(list(TRUTH), errors="ignore"), where, kind, signals, path)
         if alone:
             unread.append(recording.recording_id)
         if kind == "keypoints_3d" and recording.variant == "main":

@@ -22,8 +22,10 @@ from synthgait.estimators import GaitEstimator, fit, read_recipe, tasks
 from synthgait.estimators.base import ensemble
 from synthgait.estimators.features.windows import CYCLE_SAMPLES, Body, Windows
 from synthgait.estimators.fit import RECIPES, calibrate
-from synthgait.estimators.predict import Z90, _with_way, contact_phase, muscle_curves, summarise
+from synthgait.estimators.predict import contact_phase, muscle_curves
 from synthgait.estimators.sense import lifted, random_body, sense
+from synthgait.estimators.terms import _with_way, summarise
+from synthgait.estimators.together import Z90
 from synthgait.sensors import IMU, Mounting
 from synthgait.sensors.emg import seen_by_electrodes
 from synthgait.textbook import usual_emg

@@ -7,7 +7,7 @@ import pytest
 
 from synthgait.estimators.features import footholds, poses
 from synthgait.estimators.features import windows as w
-from synthgait.estimators.predict import _FOOTHOLD_SD, _UNEVEN_SD, _with_footholds
+from synthgait.estimators.terms import _FOOTHOLD_SD, _UNEVEN_SD, _with_footholds
 
 RATE_HZ, STRIDE_S, RIGHT_M, LEFT_M = 60.0, 1.1, 0.72, 0.54
 

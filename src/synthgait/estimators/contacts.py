@@ -26,7 +26,7 @@ def gait_events(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, sens
     """Events of the strides that were judged.
 
     Args:
-        signals: channel -> (T,). sensor: that was read. found: what ``predict.summarise`` tells of it.
+        signals: channel -> (T,). sensor: that was read. found: what ``terms.summarise`` tells of it.
 
     Returns ``time_s`` (from the first sample), ``side`` ("r", "l", or "" where a sensor does not tell) and ``event``
     ("initial_contact" or "final_contact"), lists of one length.

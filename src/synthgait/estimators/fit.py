@@ -21,8 +21,9 @@ from synthgait.errors import InputError
 from synthgait.estimators import tasks
 from synthgait.estimators.base import GaitEstimator, build_network, ensemble
 from synthgait.estimators.networks import BACKBONES, StrideNetwork, one_thread
-from synthgait.estimators.predict import Z90, per_stride
 from synthgait.estimators.sense import Examples, sense
+from synthgait.estimators.terms import per_stride
+from synthgait.estimators.together import Z90
 from synthgait.trials import Trials
 
 RECIPES = Path(__file__).parent / "recipes"

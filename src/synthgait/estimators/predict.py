@@ -19,9 +19,9 @@ from synthgait.estimators import tasks
 from synthgait.estimators.base import ensemble
 from synthgait.estimators.contacts import gait_events
 from synthgait.estimators.features import pictures, poses
-from synthgait.estimators.features.footholds import AT_REST
-from synthgait.estimators.features.windows import WORKING_RATE_HZ, Body, Windows, bridged
-from synthgait.estimators.together import Z90, together
+from synthgait.estimators.features.windows import Body, Windows, bridged
+from synthgait.estimators.terms import per_stride, summarise
+from synthgait.estimators.together import together
 from synthgait.gait import later
 from synthgait.sensors.emg import seen_by_electrodes
 from synthgait.textbook import usual_emg
@@ -32,29 +32,12 @@ if TYPE_CHECKING:
 
 #: Sensors in the order of how much they know of the walk, for recordings that have several.
 PREFERENCE = ("foot", "keypoints_3d", "joint_angles", "keypoints_2d", "shank", "thigh", "lower_back", "sternum", "head")
-#: How well the way of the hips in leg lengths is known: legs of one height differ by 3 % (standard deviation, Pheasant,
-#: Bodyspace, 1986), and a pose network's hips and ankles by as much again and more from those of anatomy.
-_WAY_LOG_SD = 0.05
-#: The same in metres of motion capture, where feet rest.
-_MEASURED_LOG_SD = 0.01
-#: The same of a walker's way in depth: a focal length from a phone's data errs by 5 % more (modelling choice), because videos
-#: are cut out of what the lens sees.
-_DEPTH_LOG_SD = 0.07
 #: Share of a stride that must lead away from or towards the camera (the sine of 20 degrees), before its measure is better than
 #: what networks know of side views.
 _LEAST_DEPTH = 0.34
 #: Sines of 20 and 35 degrees off a side view: between them networks taught from the side give way to those taught from anywhere
 #: (chosen on simulated walkers).
 _SIDE_VIEW_SINES = (0.342, 0.574)
-#: How the steps of one stride differ (standard deviation of a share, modelling choice: by 2 to 3 cm), which simulated healthy
-#: people's hardly do and networks do not look for; and how well footholds tell it where feet rest perfectly, as an ankle stands
-#: a centimetre farther forward over one heel than over the other.
-_UNEVEN_SD, _FOOTHOLD_SD = 0.02, 0.01
-#: A stride time is read off a parabola through samples of the working rate: half of one (standard deviation) is uncertain
-#: however many strides there are.
-_TIMING_SD_S = 0.5 / WORKING_RATE_HZ
-#: A time between two landings, none of which a signal or a force plate tells to better than a sample or so.
-_LANDINGS_SD_S = 1.0 / WORKING_RATE_HZ
 #: A stride time for curves over one cycle without absolute time (a typical adult's).
 _TYPICAL_STRIDE_TIME_S = 1.1
 
@@ -190,46 +173,6 @@ def _unlike_sd(networks: Sequence[StrideNetwork], windows: Windows, sensor: task
     return float(np.abs((np.median(windows.scalars, axis=0) - mean) / sd)[columns].max())
 
 
-def per_stride(
-    values: np.ndarray, sd: np.ndarray, windows: Windows, sensor: tasks.Sensor
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Windows]:
-    """Gait terms of each window and the standard deviations of those that the network estimates."""
-    column = {name: index for index, name in enumerate(tasks.VALUES)}
-    time = windows.stride_time_s
-    relative = np.exp(windows.base + tasks.believed(values[:, column["log_stride_ratio"]], sensor))
-    relative, relative_sd = _with_way(relative, sd[:, column["log_stride_ratio"]], windows.travelled, _way_log_sd(windows))
-    stride = windows.body.length_m * relative
-    stride_sd = stride * relative_sd
-    share, share_sd = values[:, column["step_length_share_r"]], sd[:, column["step_length_share_r"]]
-    share, share_sd = _with_footholds(share, share_sd, windows.footholds)
-    step, step_sd = values[:, column["step_time_share_r"]], sd[:, column["step_time_share_r"]]
-    terms = {
-        "walking_speed_mps": stride / time,
-        "stride_length_m": stride,
-        "step_length_m": 0.5 * stride,
-        "stride_time_s": time,
-        "step_time_s": 0.5 * time,
-        "cadence_spm": 120.0 / time,
-        "step_length_r_m": share * stride,
-        "step_length_l_m": (1.0 - share) * stride,
-        "step_time_r_s": step * time,
-        "step_time_l_s": (1.0 - step) * time,
-        "stance_time_r_s": values[:, column["stance_share_r"]] * time,
-        "stance_time_l_s": values[:, column["stance_share_l"]] * time,
-        "double_support_time_s": values[:, column["double_support_share"]] * time,
-    }
-    spread = {
-        "walking_speed_mps": stride_sd / time,
-        "stride_length_m": stride_sd,
-        "step_length_m": 0.5 * stride_sd,
-        **{f"step_length_{side}_m": np.hypot(0.5 * stride_sd, share_sd * stride) for side in SIDES},
-        **{f"step_time_{side}_s": step_sd * time for side in SIDES},
-        **{f"stance_time_{side}_s": sd[:, column[f"stance_share_{side}"]] * time for side in SIDES},
-        "double_support_time_s": sd[:, column["double_support_share"]] * time,
-    }
-    return terms, spread, windows
-
-
 def _of_both_views(
     values: np.ndarray, sd: np.ndarray, windows: Windows, any_view: Windows, members: list[StrideNetwork]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -263,78 +206,6 @@ def _obliquity_deg(windows: Windows, stride: np.ndarray) -> float:
     assert windows.in_picture is not None
     sine, cosine = windows.in_picture[:, 2], windows.in_picture[:, 0] / stride
     return float(np.degrees(np.mean(np.arctan2(sine, cosine))))
-
-
-def _way_log_sd(windows: Windows) -> np.ndarray | float:
-    """How well ``windows.travelled`` is known, (N,) or one for all."""
-    if windows.in_picture is not None:
-        return _DEPTH_LOG_SD
-    if windows.footholds is None:
-        return _WAY_LOG_SD
-    slid = windows.footholds[:, 1]
-    return np.where(slid < AT_REST, np.hypot(_MEASURED_LOG_SD, slid), _WAY_LOG_SD)
-
-
-def _with_way(
-    stride: np.ndarray, log_sd: np.ndarray, travelled: np.ndarray | None, way_sd: np.ndarray | float = _WAY_LOG_SD
-) -> tuple[np.ndarray, np.ndarray]:
-    """Stride over leg length (N,) and the standard deviation of its log, of the network's estimate and the way of the hips
-    where that is known (to ``way_sd``), each weighed by its precision: what the one has wrong, the other does not know of.
-    """
-    if travelled is None:
-        return stride, log_sd
-    known = np.isfinite(travelled)
-    share = np.where(known, log_sd**2 / (log_sd**2 + way_sd**2), 0.0)
-    apart = np.where(known, travelled - np.log(stride), 0.0)
-    widened = np.maximum(np.abs(apart) / np.hypot(log_sd, way_sd), 1.0)
-    return stride * np.exp(share * apart), np.where(known, np.sqrt(share) * way_sd * widened, log_sd)
-
-
-def _with_footholds(share: np.ndarray, sd: np.ndarray, footholds: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """The right step's share of the stride (N,) and its standard deviation, of the network's estimate and of where the feet
-    rested, each weighed by its precision.
-    """
-    if footholds is None:
-        return share, sd
-    known = np.isfinite(footholds).all(axis=1)
-    measured, slid = np.where(known[:, None], footholds, 0.0).T
-    told_sd, measured_sd = np.hypot(sd, _UNEVEN_SD), np.hypot(_FOOTHOLD_SD, slid)
-    weight = told_sd**2 / (told_sd**2 + measured_sd**2)
-    return np.where(known, share + weight * (measured - share), share), np.where(known, np.sqrt(weight) * measured_sd, sd)
-
-
-def _steady(windows: Windows) -> np.ndarray:
-    """Which windows (N,) are of steady walking: all but up to two, at most a quarter, at either end of every bout.
-
-    Who starts, stops or comes to a turn has reached the own speed after two or three steps (Lindemann et al., Gait
-    Posture 2008;27:91), and a window sees as many.
-    """
-    keep = np.zeros(len(windows), bool)
-    apart = np.diff(windows.centre_s) > 1.5 * windows.stride_time_s[1:]
-    for bout in np.split(np.arange(len(windows)), np.flatnonzero(apart) + 1):
-        edge = min(2, len(bout) // 4)
-        keep[bout[edge : len(bout) - edge]] = True
-    return keep
-
-
-def summarise(terms: dict[str, np.ndarray], spread: dict[str, np.ndarray], windows: Windows) -> dict[str, Any]:
-    """Medians over the steady strides. Intervals hold the error common to all strides of a walker, which does not average out."""
-    steady = _steady(windows)
-    result: dict[str, Any] = {name: float(np.median(values[steady])) for name, values in terms.items()}
-    # how much of itself a time is unsure by: strides repeat between a first landing and a last one
-    of_strides = float(np.hypot(_TIMING_SD_S, _LANDINGS_SD_S / steady.sum()))
-    relative = dict.fromkeys(("stride_time_s", "step_time_s", "cadence_spm"), of_strides / result["stride_time_s"])
-    absolute = dict.fromkeys(("step_time_r_s", "step_time_l_s"), _LANDINGS_SD_S)
-    intervals = {}
-    for name, values in terms.items():
-        # the standard error of a median of repetitions
-        error = 1.25 * float(values[steady].std()) / np.sqrt(steady.sum())
-        error = float(np.linalg.norm([error, relative.get(name, 0.0) * result[name], absolute.get(name, 0.0)]))
-        if name in spread:
-            error = float(np.hypot(error, np.median(spread[name][steady])))
-        intervals[name] = (result[name] - Z90 * error, result[name] + Z90 * error)
-    strides = {"time_s": windows.centre_s.tolist(), "steady": steady.tolist()} | {name: values.tolist() for name, values in terms.items()}
-    return result | {"intervals": intervals, "strides": strides}
 
 
 def _resampled(curves: np.ndarray, start: float) -> np.ndarray:

@@ -23,8 +23,8 @@ from synthgait.estimators.base import ensemble
 from synthgait.estimators.features.windows import Body, Windows
 from synthgait.estimators.fit import read_recipe, train
 from synthgait.estimators.networks import StrideNetwork
-from synthgait.estimators.predict import per_stride, summarise
 from synthgait.estimators.sense import assemble
+from synthgait.estimators.terms import per_stride, summarise
 from synthgait.recordings.base import Recording
 from synthgait.trials import Trials
 

@@ -107,3 +107,8 @@ def test_validation_reads_what_was_worn_together(worn: tuple[pd.DataFrame, dict[
     assert set(estimates.index) == {"lower_back", "shanks", "shank", run.TOGETHER}
     low, high = sorted((estimates["lower_back"], estimates["shanks"]))
     assert low <= estimates[run.TOGETHER] <= high
+
+
+def test_every_sensor_is_asked_whether_it_moves_as_a_walkers() -> None:
+    of = {"foot": told(1.2, 0.01) | {"unlike_sd": 0.4}, "lower_back": told(0.3, 0.10) | {"unlike_sd": 4.6}}
+    assert together("foot+lower_back", of.__getitem__)["unlike_sd_of"] == {"foot": 0.4, "lower_back": 4.6}

@@ -147,6 +147,8 @@ def estimate(
             sensor that the estimator was not fitted for.
     """
     if sensor is None and not isinstance(walk, Recording):
+        if Path(walk).is_dir():
+            raise InputError(f"{walk} is a folder; read its recordings with estimate_folder")
         if not Path(walk).is_file():
             raise InputError(f"{walk} is not there; name a CSV of one walk or a folder of recordings")
         names = ", ".join(name for name in tasks.SENSORS if name != tasks.OBLIQUE)
@@ -342,7 +344,8 @@ def _doubts(found: Mapping[str, Any], config: Mapping[str, Any], recording: Reco
         doubts.append(f"it shows {_strides(found['n_strides'])} where at least {_FEW_STRIDES} are needed")
     if found["repetition"] < _LEAST_REPETITION:
         doubts.append("its strides hardly repeat, as in anything but steady walking")
-    if found.get("unlike_sd", 0.0) > (_UNLIKE_TRUNK_SD if found["sensor"] in tasks.TRUNK else _UNLIKE_SD):
+    unlike = found.get("unlike_sd_of", {found["sensor"]: found.get("unlike_sd", 0.0)})
+    if any(sd > (_UNLIKE_TRUNK_SD if name in tasks.TRUNK else _UNLIKE_SD) for name, sd in unlike.items()):
         doubts.append("it moves unlike a walker, as in rocking, swaying or stepping on the spot")
     if found.get("mirrored"):
         doubts.append("its right hip is on the left, so that the sides are exchanged or an axis points the other way")

@@ -114,7 +114,7 @@ def predict(
     else:
         result = muscle_curves(out[2], out[3], windows, reference_side)
         if windows.in_picture is not None:
-            result["obliquity_deg"] = _obliquity_deg(windows, windows.in_picture[:, 0])
+            result["obliquity_deg"] = float(np.degrees(np.mean(np.arcsin(windows.in_picture[:, 2]))))
     return result | {"sensor": name, "n_strides": len(windows), "repetition": float(np.median(windows.score))}
 
 
@@ -138,7 +138,7 @@ def _signals(recording: Any, sampling_rate_hz: float | None) -> tuple[dict[str, 
 def _choose(estimator: GaitEstimator, signals: Mapping[str, np.ndarray], sensor: str | None) -> str:
     if sensor is not None:
         tasks.sensor_named(sensor)
-        if sensor not in estimator.networks:
+        if sensor not in estimator.sensors:
             raise InputError(f"this estimator was not fitted for {sensor!r}; it reads {', '.join(estimator.sensors)}")
         return sensor
     if not signals and len(estimator.sensors) == 1:

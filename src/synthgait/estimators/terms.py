@@ -12,7 +12,6 @@ import numpy as np
 
 from synthgait.conventions import SIDES
 from synthgait.estimators import tasks
-from synthgait.estimators.features.footholds import AT_REST
 from synthgait.estimators.features.windows import WORKING_RATE_HZ, Windows
 from synthgait.estimators.together import Z90
 
@@ -79,10 +78,9 @@ def _way_log_sd(windows: Windows) -> np.ndarray | float:
     """How well ``windows.travelled`` is known, (N,) or one for all."""
     if windows.in_picture is not None:
         return _DEPTH_LOG_SD
-    if windows.footholds is None:
+    if windows.footholds is None or windows.in_metres is None:
         return _WAY_LOG_SD
-    slid = windows.footholds[:, 1]
-    return np.where(slid < AT_REST, np.hypot(_MEASURED_LOG_SD, slid), _WAY_LOG_SD)
+    return np.where(windows.in_metres, np.hypot(_MEASURED_LOG_SD, windows.footholds[:, 1]), _WAY_LOG_SD)
 
 
 def _with_way(

@@ -74,6 +74,7 @@ def together(sensor: str, of_one: Callable[[str], dict[str, Any]]) -> dict[str, 
         result[name] = mean
         result["intervals"][name] = (mean - half, mean + half)
     result["by_sensor"] = {name: {key: one[key] for key in surest["intervals"]} for name, one in found.items()}
+    result["unlike_sd_of"] = {name: one.get("unlike_sd", 0.0) for name, one in found.items()}
     result["left_out"] = {name: str(error) for name, error in reasons.items()}
     return result
 

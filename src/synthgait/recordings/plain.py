@@ -96,7 +96,7 @@ def read(folder: Path, *, truth: bool = True) -> Iterator[Recording | Refused]:
         recording = _recording(folder, about, row if truth else row.drop(list(TRUTH), errors="ignore"), where, kind, signals, path)
         if alone:
             unread.append(recording.recording_id)
-        if kind == "keypoints_3d" and recording.variant == "main":
+        if _kind(row) == "keypoints_3d" and recording.variant == "main":
             posed.add(_walk_id(row))
         yield recording
 

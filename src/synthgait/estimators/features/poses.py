@@ -189,7 +189,8 @@ def pose_windows(
     of_view = [np.clip(np.abs(sine), 0.0, 1.3)] if oblique else []
     scalars = w.common_scalars(period, base, body, depth, 0.5 * (apart.max(axis=1) - apart.min(axis=1)), *of_view)
     steps = None if shown.ankles is None else footholds.shares(shown.ankles, apart, forward, centre, period)
-    out = w.Windows(cycles, present, scalars, base, period, centre, score, body, _travelled(shown, leg, base, body, steps), steps)
+    travelled, in_metres = _travelled(shown, leg, base, body, steps)
+    out = w.Windows(cycles, present, scalars, base, period, centre, score, body, travelled, steps, in_metres=in_metres)
     across = (turned[:, 0, place["hip_r"], 2] - turned[:, 0, place["hip_l"], 2]).real
     out.mirrored = not flat and bool(np.median(across) < -_LEAST_WIDTH)
     if inverse is None or steps is None:
@@ -206,17 +207,20 @@ def through_the_world(stride: np.ndarray, base: np.ndarray) -> np.ndarray:
     return np.where(np.abs(travelled - base) < _SAME_WALK, travelled, np.nan)
 
 
-def _travelled(shown: Shown, leg: float, base: np.ndarray, body: w.Body, steps: np.ndarray | None) -> np.ndarray | None:
-    """``Windows.travelled`` of a pose whose ``leg`` is so long: in legs, and in metres over the walker's size where feet rest as
-    motion capture's do and both nearly agree.
+def _travelled(
+    shown: Shown, leg: float, base: np.ndarray, body: w.Body, steps: np.ndarray | None
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """``Windows.travelled`` of a pose whose ``leg`` is so long, and where it is ``in_metres``: in legs, or in metres over the
+    walker's size where feet rest as motion capture's do and both nearly agree.
     """
     if shown.way is None:
-        return None
+        return None, None
     legs = through_the_world(shown.way / leg * ANKLE_SHARE, base)
     if shown.unit_m is None or steps is None:
-        return legs
+        return legs, None
     metres = np.log(np.maximum(shown.way * shown.unit_m / body.length_m, 1e-6))
-    return np.where((steps[:, 1] < footholds.AT_REST) & (np.abs(metres - legs) < _SAME_SIZE), metres, legs)
+    agreed = (steps[:, 1] < footholds.AT_REST) & (np.abs(metres - legs) < _SAME_SIZE)
+    return np.where(agreed, metres, legs), agreed
 
 
 def _upright(coefficients: np.ndarray, place: dict[str, int]) -> np.ndarray:

@@ -302,9 +302,10 @@ class Windows:
     ``base`` (N,) log of the physical estimate of stride length over leg length, which the network
     corrects; ``stride_time_s``, ``centre_s``, ``score`` (N,); ``body`` the size that scaled them. ``travelled`` (N,) is
     log of stride length over leg length as the walker's way through the recording's world has it, NaN where it does not
-    say; ``footholds`` (N, 2) how it shares the stride between the sides (``features.footholds``); ``in_picture`` (N, 3) what of
-    a stride lies in a camera's picture, and across that how much for each pixel of the focal length, both over leg length, and
-    the sine of how far the view is off the side; ``mirrored`` that a pose's right hip is on its left. No network sees these.
+    say, and ``in_metres`` (N,) where motion capture measured it; ``footholds`` (N, 2) how it shares the stride between the
+    sides (``features.footholds``); ``in_picture`` (N, 3) what of a stride lies in a camera's picture, and across that how much
+    for each pixel of the focal length, both over leg length, and the sine of how far the view is off the side; ``mirrored``
+    that a pose's right hip is on its left. No network sees these.
     """
 
     cycles: np.ndarray
@@ -319,6 +320,7 @@ class Windows:
     footholds: np.ndarray | None = None
     in_picture: np.ndarray | None = None
     mirrored: bool = False
+    in_metres: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.centre_s)

@@ -63,11 +63,30 @@ def test_the_mean_of_the_people_is_inside_and_a_shift_beyond_them_is_not() -> No
     assert {row["speed_class"] for row in shifted} == {"normal"} and rows["knee_flexion"]["n_people"] == 3
 
 
+def test_a_band_tells_what_real_people_and_a_true_mean_reach_in_it() -> None:
+    people = [person(name, shift) for name, shift in (("a", -0.1), ("b", 0.0), ("c", 0.1))]
+    rows = {row["quantity"]: row for row in simulations.compare(walkers(1.2, WAVE, WAVE, np.ones(101)), people)}
+    knee, soleus = rows["knee_flexion"], rows["activation_soleus"]
+    # only the middle one lies between the other two; the outer ones are 0.15 off the others' mean, whose deviation is 0.07
+    assert knee["person_within_1sd"] == pytest.approx(1 / 3)
+    # P(|t| < x) with two degrees of freedom is x / sqrt(2 + x^2)
+    assert knee["true_mean_within_1sd"] == pytest.approx(np.sqrt(3 / 5))
+    # all of them have the same envelope, whatever its unit
+    assert soleus["person_within_1sd"] == 1.0
+    text = simulations.as_text({"curves": list(rows.values()), "speed_relations": []})
+    assert "mean of angles and forces" in text and "77%" in text
+    rng = np.random.default_rng(0)
+    drawn = rng.standard_normal((20_000, 7))
+    inside = np.mean(np.abs(drawn.mean(axis=1)) < drawn.std(axis=1, ddof=1))
+    assert simulations._yardsticks(drawn[:7], relative=False)[1] == pytest.approx(inside, abs=0.01)
+
+
 def test_few_people_take_the_spread_of_the_normal_class() -> None:
     people = [person(name, shift) for name, shift in (("a", -0.1), ("b", 0.0), ("c", 0.1))] + [person("a", 0.0, speed=1.0)]
     rows = simulations.compare(walkers(1.0, WAVE + 0.05, WAVE, np.zeros(101)), people)
     (knee,) = (row for row in rows if row["quantity"] == "knee_flexion" and row["speed_class"] == "slow")
     assert (knee["n_people"], knee["sd_from"], knee["fraction_within_1sd"]) == (1, "normal", 1.0)
+    assert knee["person_within_1sd"] is None and knee["true_mean_within_1sd"] is None
 
 
 def test_unnatural_cadences_and_patients_are_left_out() -> None:

@@ -7,9 +7,11 @@ relations to walking speed (``validate.speed_effects``).
 Real curves are those of ``recordings.schreiber_cycles``. In a speed class every person counts once, with the
 mean of all cycles of both legs; the band is the mean of the people plus and minus one standard deviation
 between people. A class with fewer than three people takes the deviation of the normal class (``sd_from`` says
-so). Simulated are the healthy adults of the same mean speed within 0.15 m/s whose cadence lies within 10 % of
-the typical one: studies also prescribe unnatural cadences, which have no counterpart among the recordings.
-Ground reaction is compared while the real foot is loaded.
+so). How much of the cycle can lie in such a band, two yardsticks in the same row tell: what each real person's own
+mean reaches in the band of the others, and what the true mean of all people would in a band of so few. Simulated
+are the healthy adults of the same mean speed within 0.15 m/s whose cadence lies within 10 % of the typical one:
+studies also prescribe unnatural cadences, which have no counterpart among the recordings. Ground reaction is
+compared while the real foot is loaded.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t as student_t
 
 from synthgait import recordings
 from synthgait.conventions import ELECTROMECHANICAL_DELAY_S, EMG_GROUPS, GRAVITY_MPS2, SAMPLES_PER_STRIDE
@@ -86,6 +89,10 @@ def compare(walked: Trials, cycles: Sequence[Cycle]) -> list[dict[str, Any]]:
     ``shape_within_1sd``, the fraction inside once that is taken away, as laboratories place an angle's zero by
     markers that differ by some degrees (McGinley et al., Gait Posture 2009;29:360);
     ``correlation_delayed``, of activations only, with the EMG ``ELECTROMECHANICAL_DELAY_S`` later;
+    ``person_within_1sd``, the fraction that a real person's mean curve lies inside the band of the others, mean over
+    people, and ``true_mean_within_1sd``, the fraction expected of the mean of all people there are, which lies
+    sd / sqrt(n) off the mean of n of them: P(|t| < sqrt(n)), Student's t with n - 1 degrees of freedom (both None
+    where the band is another class's);
     ``n_people``, ``n_simulated``, ``real_speed_mps``, ``simulated_speed_mps``, ``sd_from``.
     """
     natural = walked.select(speed_effects.natural_cadence(walked))
@@ -120,6 +127,7 @@ def compare(walked: Trials, cycles: Sequence[Cycle]) -> list[dict[str, Any]]:
                 stride_time = _mean_over_people(cycles, limits, "stride_time_s")
                 delayed = _alike(ours, later(mean, ELECTROMECHANICAL_DELAY_S / stride_time))
             miss = (ours - mean)[inside]
+            person, true_mean = _yardsticks(values[:, inside], quantity.startswith("activation")) if own else (None, None)
             rows.append(
                 {
                     "quantity": quantity,
@@ -130,6 +138,8 @@ def compare(walked: Trials, cycles: Sequence[Cycle]) -> list[dict[str, Any]]:
                     "rmse": float(np.sqrt(np.mean(miss**2))),
                     "correlation": _alike(ours[inside], mean[inside]),
                     "correlation_delayed": delayed,
+                    "person_within_1sd": person,
+                    "true_mean_within_1sd": true_mean,
                     "unit": "rad" if quantity in ANGLES else "body weights" if quantity in FORCES else "fraction of maximum",
                     "n_people": len(values),
                     "n_simulated": len(simulated),
@@ -139,6 +149,24 @@ def compare(walked: Trials, cycles: Sequence[Cycle]) -> list[dict[str, Any]]:
                 }
             )
     return rows
+
+
+def _yardsticks(curves: np.ndarray, relative: bool) -> tuple[float, float]:
+    """Of real people's mean curves (people, samples): the fraction of its samples that one has inside the band of the others,
+    mean over people, and that the mean of all people there are is expected to have inside the band of these.
+
+    Args:
+        relative: curves without a unit, fractions of their largest value as simulated ones are.
+    """
+    inside = []
+    for left_out, curve in enumerate(curves):
+        others = np.delete(curves, left_out, axis=0)
+        mean, deviation, own = others.mean(axis=0), np.std(others, axis=0, ddof=1), curve
+        if relative:
+            mean, deviation, own = mean / mean.max(), deviation / mean.max(), own / own.max()
+        inside.append(np.mean(np.abs(own - mean) <= deviation))
+    n = len(curves)
+    return float(np.mean(inside)), float(1.0 - 2.0 * student_t.sf(np.sqrt(n), n - 1))
 
 
 def _mean_over_people(cycles: Sequence[Cycle], limits: tuple[float, float], attribute: str) -> float:
@@ -186,10 +214,11 @@ def as_text(told: dict[str, Any]) -> str:
             ("quantity", "34"),
             ("speed", "8"),
             ("within 1 SD", ">12"),
+            ("a person", ">9"),
+            ("true mean", ">10"),
             ("shape", ">7"),
             ("offset", ">9"),
             ("RMSE", ">16"),
-            ("r", ">7"),
         ]
         heads += [("r", ">7"), ("r, EMG", ">9"), ("people", ">8"), ("simulated", ">11")]
         lines.append("".join(f"{head:{width}}" for head, width in heads))
@@ -199,13 +228,22 @@ def as_text(told: dict[str, Any]) -> str:
                 f"{np.rad2deg(row.rmse):.1f} deg" if row.unit == "rad" else f"{row.rmse:.3f} {'BW' if row.unit == 'body weights' else ''}"
             )
             band = f"{row.fraction_within_1sd:11.0%}{'*' if row.sd_from != row.speed_class else ' '}"
+            person, true_mean = ("" if np.isnan(x) else f"{x:.0%}" for x in (row.person_within_1sd, row.true_mean_within_1sd))
             shape = "" if np.isnan(row.shape_within_1sd) else f"{row.shape_within_1sd:.0%}"
             offset = f"{np.rad2deg(row.offset):+.1f}" if row.unit == "rad" else f"{row.offset:+.3f}"
             delayed = "" if np.isnan(row.correlation_delayed) else f"{row.correlation_delayed:.2f}"
             counts = f"{row.n_people:8d}{row.n_simulated:11d}"
             lines.append(
-                f"{row.quantity:34}{row.speed_class:8}{band}{shape:>7}{offset:>9}{rmse:>16}{row.correlation:7.2f}{delayed:>9}{counts}"
+                f"{row.quantity:34}{row.speed_class:8}{band}{person:>9}{true_mean:>10}"
+                f"{shape:>7}{offset:>9}{rmse:>16}{row.correlation:7.2f}{delayed:>9}{counts}"
             )
+        moves = frame[frame["quantity"].isin((*ANGLES, *FORCES))]
+        for speed_class, of in moves.groupby("speed_class", sort=False):
+            shares = of[["fraction_within_1sd", "person_within_1sd", "true_mean_within_1sd"]].astype(float).mean()
+            inside, person, true_mean = ("" if np.isnan(x) else f"{x:.0%}" for x in shares)
+            lines.append(f"{'mean of angles and forces':34}{speed_class:8}{inside:>11} {person:>9}{true_mean:>10}")
+        lines.append("a person: what a real person's own mean reaches in the band of the others")
+        lines.append("true mean: what the mean of all people there are is expected to reach in a band of so few")
         lines.append("shape: angles within 1 SD once their offset (deg) from the real mean is taken away")
         lines.append(f"r, EMG: with the EMG {1000 * ELECTROMECHANICAL_DELAY_S:.0f} ms later, from EMG to force")
         lines.append("* fewer than three people at this speed: the deviation is that of the normal class")

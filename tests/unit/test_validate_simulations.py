@@ -72,13 +72,13 @@ def test_a_band_tells_what_real_people_and_a_true_mean_reach_in_it() -> None:
     # P(|t| < x) with two degrees of freedom is x / sqrt(2 + x^2)
     assert knee["true_mean_within_1sd"] == pytest.approx(np.sqrt(3 / 5))
     # all of them have the same envelope, whatever its unit
-    assert soleus["person_within_1sd"] == 1.0
+    assert soleus["person_within_1sd"] == 1.0 and soleus["person_correlation"] == pytest.approx(1.0)
     text = simulations.as_text({"curves": list(rows.values()), "speed_relations": []})
     assert "mean of angles and forces" in text and "77%" in text
     rng = np.random.default_rng(0)
     drawn = rng.standard_normal((20_000, 7))
     inside = np.mean(np.abs(drawn.mean(axis=1)) < drawn.std(axis=1, ddof=1))
-    assert simulations._yardsticks(drawn[:7], relative=False)[1] == pytest.approx(inside, abs=0.01)
+    assert simulations._yardsticks(drawn[:7], relative=False)["true_mean_within_1sd"] == pytest.approx(inside, abs=0.01)
 
 
 def test_few_people_take_the_spread_of_the_normal_class() -> None:

@@ -49,6 +49,7 @@ MUSCLES: tuple[str, ...] = ("tibialis_anterior", "soleus", "gastrocnemius_medial
 MUSCLES += ("biceps_femoris", "gluteus_maximus", "gluteus_medius")
 _SPEED_WINDOW_MPS, _ADULT_YEARS = 0.15, (18.0, 65.0)
 _LOADED, _FEWEST_PEOPLE = 0.02, 3
+_YARDSTICKS = ("person_within_1sd", "person_correlation", "true_mean_within_1sd")
 
 
 def run(seed_dataset: Trials, folder: Path | str) -> dict[str, Any]:
@@ -89,10 +90,11 @@ def compare(walked: Trials, cycles: Sequence[Cycle]) -> list[dict[str, Any]]:
     ``shape_within_1sd``, the fraction inside once that is taken away, as laboratories place an angle's zero by
     markers that differ by some degrees (McGinley et al., Gait Posture 2009;29:360);
     ``correlation_delayed``, of activations only, with the EMG ``ELECTROMECHANICAL_DELAY_S`` later;
-    ``person_within_1sd``, the fraction that a real person's mean curve lies inside the band of the others, mean over
-    people, and ``true_mean_within_1sd``, the fraction expected of the mean of all people there are, which lies
-    sd / sqrt(n) off the mean of n of them: P(|t| < sqrt(n)), Student's t with n - 1 degrees of freedom (both None
-    where the band is another class's);
+    ``person_within_1sd``, the fraction that a real person's mean curve lies inside the band of the others, and
+    ``person_correlation``, that of such a curve with the others' mean, both means over people;
+    ``true_mean_within_1sd``, the fraction expected of the mean of all people there are, which lies sd / sqrt(n) off the
+    mean of n of them: P(|t| < sqrt(n)), Student's t with n - 1 degrees of freedom (all three None where the band is
+    another class's);
     ``n_people``, ``n_simulated``, ``real_speed_mps``, ``simulated_speed_mps``, ``sd_from``.
     """
     natural = walked.select(speed_effects.natural_cadence(walked))
@@ -127,7 +129,7 @@ def compare(walked: Trials, cycles: Sequence[Cycle]) -> list[dict[str, Any]]:
                 stride_time = _mean_over_people(cycles, limits, "stride_time_s")
                 delayed = _alike(ours, later(mean, ELECTROMECHANICAL_DELAY_S / stride_time))
             miss = (ours - mean)[inside]
-            person, true_mean = _yardsticks(values[:, inside], quantity.startswith("activation")) if own else (None, None)
+            beside = _yardsticks(values[:, inside], quantity.startswith("activation")) if own else dict.fromkeys(_YARDSTICKS)
             rows.append(
                 {
                     "quantity": quantity,
@@ -138,8 +140,7 @@ def compare(walked: Trials, cycles: Sequence[Cycle]) -> list[dict[str, Any]]:
                     "rmse": float(np.sqrt(np.mean(miss**2))),
                     "correlation": _alike(ours[inside], mean[inside]),
                     "correlation_delayed": delayed,
-                    "person_within_1sd": person,
-                    "true_mean_within_1sd": true_mean,
+                    **beside,
                     "unit": "rad" if quantity in ANGLES else "body weights" if quantity in FORCES else "fraction of maximum",
                     "n_people": len(values),
                     "n_simulated": len(simulated),
@@ -151,22 +152,24 @@ def compare(walked: Trials, cycles: Sequence[Cycle]) -> list[dict[str, Any]]:
     return rows
 
 
-def _yardsticks(curves: np.ndarray, relative: bool) -> tuple[float, float]:
-    """Of real people's mean curves (people, samples): the fraction of its samples that one has inside the band of the others,
-    mean over people, and that the mean of all people there are is expected to have inside the band of these.
+def _yardsticks(curves: np.ndarray, relative: bool) -> dict[str, float | None]:
+    """What a simulated curve's place among real people's mean curves (people, samples) can be measured by, see ``compare``.
 
     Args:
         relative: curves without a unit, fractions of their largest value as simulated ones are.
     """
-    inside = []
+    inside, alike = [], []
     for left_out, curve in enumerate(curves):
         others = np.delete(curves, left_out, axis=0)
         mean, deviation, own = others.mean(axis=0), np.std(others, axis=0, ddof=1), curve
         if relative:
             mean, deviation, own = mean / mean.max(), deviation / mean.max(), own / own.max()
         inside.append(np.mean(np.abs(own - mean) <= deviation))
+        alike.append(_alike(own, mean))
     n = len(curves)
-    return float(np.mean(inside)), float(1.0 - 2.0 * student_t.sf(np.sqrt(n), n - 1))
+    known = [r for r in alike if r is not None]
+    told = (float(np.mean(inside)), float(np.mean(known)) if known else None, float(1.0 - 2.0 * student_t.sf(np.sqrt(n), n - 1)))
+    return dict(zip(_YARDSTICKS, told, strict=True))
 
 
 def _mean_over_people(cycles: Sequence[Cycle], limits: tuple[float, float], attribute: str) -> float:
@@ -220,7 +223,7 @@ def as_text(told: dict[str, Any]) -> str:
             ("offset", ">9"),
             ("RMSE", ">16"),
         ]
-        heads += [("r", ">7"), ("r, EMG", ">9"), ("people", ">8"), ("simulated", ">11")]
+        heads += [("r", ">7"), ("r, EMG", ">9"), ("a person", ">10"), ("people", ">8"), ("simulated", ">11")]
         lines.append("".join(f"{head:{width}}" for head, width in heads))
         row: Any
         for row in frame.itertuples():
@@ -229,20 +232,21 @@ def as_text(told: dict[str, Any]) -> str:
             )
             band = f"{row.fraction_within_1sd:11.0%}{'*' if row.sd_from != row.speed_class else ' '}"
             person, true_mean = ("" if np.isnan(x) else f"{x:.0%}" for x in (row.person_within_1sd, row.true_mean_within_1sd))
+            alike = "" if np.isnan(row.person_correlation) else f"{row.person_correlation:.2f}"
             shape = "" if np.isnan(row.shape_within_1sd) else f"{row.shape_within_1sd:.0%}"
             offset = f"{np.rad2deg(row.offset):+.1f}" if row.unit == "rad" else f"{row.offset:+.3f}"
             delayed = "" if np.isnan(row.correlation_delayed) else f"{row.correlation_delayed:.2f}"
             counts = f"{row.n_people:8d}{row.n_simulated:11d}"
             lines.append(
                 f"{row.quantity:34}{row.speed_class:8}{band}{person:>9}{true_mean:>10}"
-                f"{shape:>7}{offset:>9}{rmse:>16}{row.correlation:7.2f}{delayed:>9}{counts}"
+                f"{shape:>7}{offset:>9}{rmse:>16}{row.correlation:7.2f}{delayed:>9}{alike:>10}{counts}"
             )
         moves = frame[frame["quantity"].isin((*ANGLES, *FORCES))]
         for speed_class, of in moves.groupby("speed_class", sort=False):
             shares = of[["fraction_within_1sd", "person_within_1sd", "true_mean_within_1sd"]].astype(float).mean()
             inside, person, true_mean = ("" if np.isnan(x) else f"{x:.0%}" for x in shares)
             lines.append(f"{'mean of angles and forces':34}{speed_class:8}{inside:>11} {person:>9}{true_mean:>10}")
-        lines.append("a person: what a real person's own mean reaches in the band of the others")
+        lines.append("a person: what a real person's own mean reaches in the band of the others, and its r with their mean")
         lines.append("true mean: what the mean of all people there are is expected to reach in a band of so few")
         lines.append("shape: angles within 1 SD once their offset (deg) from the real mean is taken away")
         lines.append(f"r, EMG: with the EMG {1000 * ELECTROMECHANICAL_DELAY_S:.0f} ms later, from EMG to force")

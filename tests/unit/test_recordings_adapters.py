@@ -235,6 +235,19 @@ def test_mobgap_prefers_optical_bouts_and_converts_units(tmp_path):
     savemat(person / "infoForAlgo.mat", {"infoForAlgo": {"TimeMeasure1": {"Height": 180, "Weight": 80}}})
     (tmp_path / "mobgap_example" / "participant_metadata.json").write_text("[]")
     (read,) = recordings.load(tmp_path / "mobgap_example")
+    # one odd trial or bout ends no other, and an empty number is unknown
+    odd = [bout | {"Start": -1.0}, bout | {"WalkingSpeed": []}, bout | {"AverageStrideLength": []}]
+    bouts = np.zeros(3, dtype=[(name, object) for name in bout])
+    for row, one in zip(bouts, odd, strict=True):
+        for name, value in one.items():
+            row[name] = value
+    trials = {"Trial1": trial | {"SU": {"LowerBack": sensor | {"Acc": []}}}, "Trial2": trial | {"Standards": {"INDIP": {"MicroWB": bouts}}}}
+    savemat(person / "data.mat", {"data": {"TimeMeasure1": {"Test5": trials, "Test11": {"Trial1": trial}}}})
+    (empty, straight), refused = recordings.read_all(tmp_path / "mobgap_example")
+    assert [one.recording_id for one in refused] == ["PD_007_Test5_Trial1", "PD_007_Test5_Trial2_bout1"]
+    assert "lacks the sampling rate, Acc or Gyr" in refused[0].message and "section -1 to 12 s" in refused[1].message
+    assert empty.recording_id.endswith("Trial2_bout2") and set(empty.truth) >= {"walking_speed_mps", "step_time_s"}
+    assert "step_length_m" not in empty.truth and straight.recording_id == "PD_007_Test11_Trial1_bout1"
     np.testing.assert_allclose(np.column_stack(read.imu("lower_back")), values, atol=1e-9)
     assert read.pathology == "parkinson" and read.height_m == 1.8 and read.truth["walking_speed_mps"] == 1.1
     assert (read.start_s, read.end_s) == (2.0, 12.0)
@@ -310,3 +323,8 @@ def test_a_step_is_measured_where_each_heel_landed():
     assert truth["walking_speed_mps"] == pytest.approx(1.2)
     assert truth["step_time_s"] == pytest.approx(0.5)
     assert truth["step_length_l_m"] == pytest.approx(0.6, abs=0.005) and truth["step_length_r_m"] == pytest.approx(0.6, abs=0.005)
+    # where the file ends before a landing, its step has a time and no length
+    cut = walk._replace(markers={name: xyz[:115] for name, xyz in markers.items()})
+    truth = schreiber._truth(cut)
+    assert truth["step_length_r_m"] == pytest.approx(0.6, abs=0.005) and "step_length_l_m" not in truth
+    assert truth["step_time_l_s"] == pytest.approx(0.5)

@@ -131,15 +131,21 @@ def write_trial(folder, name="99-1"):
     return tables
 
 
-def test_voisard_counts_packets_not_rows(tmp_path):
+def test_voisard_counts_packets_not_rows(tmp_path, caplog):
     folder = tmp_path / "voisard_healthy_imu" / "GaitData"
     tables = write_trial(folder)
     (out,) = recordings.load(folder.parent)
     assert out.recording_id == "99-1_out" and out.samples == 2300 and out.sex == "female" and out.mass_kg is None
     np.testing.assert_allclose(out.signals["lower_back_acc_x"][200:], tables["lb"][200:, 0], atol=1e-6)
     assert out.truth["step_time_s"] == pytest.approx(0.6) and out.truth["walking_speed_mps"] == pytest.approx(1.0, abs=0.02)
+    # a sensor that was not worn takes neither the others nor the checked contacts with it
     (folder / "99-1_rf.txt").unlink()
-    with pytest.raises(InputError, match="99-1_rf"):
+    (out,) = recordings.load(folder.parent)
+    assert out.placements == ("lower_back", "foot_l") and "99-1_rf.txt is not there" in caplog.messages[0]
+    assert out.truth["step_time_s"] == pytest.approx(0.6) and "walking_speed_mps" not in out.truth
+    for suffix in ("lb", "lf"):
+        (folder / f"99-1_{suffix}.txt").unlink()
+    with pytest.raises(InputError, match="no sensor beside it"):
         recordings.load(folder.parent)
 
 

@@ -259,6 +259,17 @@ def test_mobgap_prefers_optical_bouts_and_converts_units(tmp_path):
     assert (read.start_s, read.end_s) == (2.0, 12.0)
 
 
+def test_gaitmaps_feet_are_read_whatever_is_missing_of_the_other_person(tmp_path):
+    folder = tmp_path / "gaitmap_example"
+    folder.mkdir()
+    feet = np.hstack(foot_imu(1.2, 1.2, 8)) * [1, 1, 1, *[180 / np.pi] * 3]
+    pd.DataFrame(feet, columns=["acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z"]).to_csv(folder / "imu_sample_ms_right.csv")
+    (folder / "imu_sample_ms_left.csv").write_text("nothing\n")
+    (foot,), refused = recordings.read_all(folder)
+    assert foot.recording_id == "ms_foot_r" and foot.placements == ("foot_r",) and foot.group == "impaired"
+    assert [one.recording_id for one in refused] == ["healthy", "ms_foot_l"]
+
+
 def test_winner_files_are_radians_and_named_by_side(tmp_path):
     folder = tmp_path / "winner_gait_signatures"
     folder.mkdir()

@@ -36,8 +36,8 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
         raise InputError(f"{path} is not in UTF-8 ({one_line(error)}); save it so") from None
     except (ValueError, OSError) as error:
         raise InputError(f"{path} cannot be read as a table ({one_line(error)}); restore the file") from None
-    if all(isinstance(column, str) for column in table.columns):
-        table.columns = table.columns.str.strip()
+    if all(isinstance(column, str) for column in table.columns) and (names := table.columns.str.strip()).is_unique:
+        table.columns = names
     if table.empty:
         raise InputError(f"{path} has no rows; restore the file")
     return table

@@ -303,6 +303,11 @@ def main() -> None:
     except InputError as error:
         print(f"synthgait: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"synthgait: {error.filename} cannot be read or written ({error.strerror}); name another place", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -123,6 +123,8 @@ def sense(
         InputError: an unknown instrument or setting, a setting that none of the instruments has, or trials that
             are not strides.
     """
+    if seed < 0:
+        raise InputError(f"seed is {seed}; give a whole number from 0 on")
     settings = settings or Settings()
     made = {name: instrument(name, settings) for name in names}
     changed = [f.name for f in fields(settings) if f.name != "errors" and getattr(settings, f.name) != f.default]

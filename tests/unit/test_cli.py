@@ -54,12 +54,24 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
         ("simulate", "quick", "-o", "/proc/x"),
         ("simulate", "quick", "-o", tmp_path / "run", "--workers", 2, "--scheduler", "tcp://127.0.0.1:9"),
         ("simulate", "quick", "-o", tmp_path / "run", "--workers", 0),
+        ("sense", data, "-o", tmp_path / "sensed", "--seed", -1),
+        ("inspect", data, "--json", tmp_path),
+        ("inspect", data, "--json", data / "told.json"),
     ):
         before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
         assert run(monkeypatch, *arguments) == 2
         told = capsys.readouterr()
         assert told.err.startswith("synthgait: ") and told.err.count("\n") == 1 and "Traceback" not in told.err
         assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_a_fit_that_cannot_be_is_told_before_the_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path
+) -> None:
+    for arguments, words in ((("-o", data), "name a folder"), (("-o", tmp_path / "fitted", "--seed", -1), "seed is -1")):
+        assert run(monkeypatch, "fit", "muscle_activation", "--data", data, *arguments) == 2
+        told = capsys.readouterr().err.splitlines()[-1]
+        assert told.startswith("synthgait: ") and words in told
 
 
 def test_inspect_writes_figures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path) -> None:

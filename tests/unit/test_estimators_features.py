@@ -165,6 +165,26 @@ def test_pose_is_free_of_unit_heading_and_displacement() -> None:
     assert np.allclose(found.cycles, reference.cycles, atol=1e-4)
 
 
+@pytest.mark.parametrize(("before_s", "after_s"), [(3.0, 0.0), (0.0, 3.0), (3.0, 3.0), (10.0, 10.0)])
+def test_who_stands_before_and_after_walking_walks_only_in_between(before_s: float, after_s: float) -> None:
+    rng, rate = np.random.default_rng(0), 60.0
+
+    def stood(channels: dict[str, np.ndarray], jitter: float) -> dict[str, np.ndarray]:
+        whole = {name: np.r_[[v[0]] * round(before_s * rate), v, [v[-1]] * round(after_s * rate)] for name, v in channels.items()}
+        return {name: values + jitter * rng.standard_normal(len(values)) for name, values in whole.items()}
+
+    walk = pose_signal(1.2, 1.1)
+    found = poses.featurise_pose(stood(walk, 0.003), rate, w.Body(), metric=True)
+    speed = np.exp(found.base) * found.body.length_m / found.stride_time_s
+    assert 5 <= len(found) <= 8 and found.centre_s.min() > before_s - 0.6 and found.centre_s.max() < before_s + 8.6
+    assert np.median(speed) == pytest.approx(1.2, rel=0.06)
+    t = np.arange(0, 8.0, 1 / rate)
+    phases = {f"{joint}_flexion_{side}": 2 * np.pi * (t / 1.1 + lag) for side, lag in (("r", 0.0), ("l", 0.5)) for joint in ("hip", "knee")}
+    angles = {name: (0.4 * np.cos(phase) if "hip" in name else 0.5 - 0.5 * np.sin(phase)) for name, phase in phases.items()}
+    turning = poses.featurise_angles(stood(angles, 0.003), rate, w.Body())
+    assert turning.centre_s.min() > before_s - 0.6 and turning.centre_s.max() < before_s + 8.6
+
+
 def test_the_way_of_the_hips_is_known_in_legs_where_there_is_one() -> None:
     still = pose_signal(1.2, 1.1)
     onward = -1.2 * np.arange(len(still["hip_r_z"])) / 60.0

@@ -131,15 +131,21 @@ def write_trial(folder, name="99-1"):
     return tables
 
 
-def test_voisard_counts_packets_not_rows(tmp_path):
+def test_voisard_counts_packets_not_rows(tmp_path, caplog):
     folder = tmp_path / "voisard_healthy_imu" / "GaitData"
     tables = write_trial(folder)
     (out,) = recordings.load(folder.parent)
     assert out.recording_id == "99-1_out" and out.samples == 2300 and out.sex == "female" and out.mass_kg is None
     np.testing.assert_allclose(out.signals["lower_back_acc_x"][200:], tables["lb"][200:, 0], atol=1e-6)
     assert out.truth["step_time_s"] == pytest.approx(0.6) and out.truth["walking_speed_mps"] == pytest.approx(1.0, abs=0.02)
+    # a sensor that was not worn takes neither the others nor the checked contacts with it
     (folder / "99-1_rf.txt").unlink()
-    with pytest.raises(InputError, match="99-1_rf"):
+    (out,) = recordings.load(folder.parent)
+    assert out.placements == ("lower_back", "foot_l") and "99-1_rf.txt is not there" in caplog.messages[0]
+    assert out.truth["step_time_s"] == pytest.approx(0.6) and "walking_speed_mps" not in out.truth
+    for suffix in ("lb", "lf"):
+        (folder / f"99-1_{suffix}.txt").unlink()
+    with pytest.raises(InputError, match="no sensor beside it"):
         recordings.load(folder.parent)
 
 
@@ -235,9 +241,33 @@ def test_mobgap_prefers_optical_bouts_and_converts_units(tmp_path):
     savemat(person / "infoForAlgo.mat", {"infoForAlgo": {"TimeMeasure1": {"Height": 180, "Weight": 80}}})
     (tmp_path / "mobgap_example" / "participant_metadata.json").write_text("[]")
     (read,) = recordings.load(tmp_path / "mobgap_example")
+    # one odd trial or bout ends no other, and an empty number is unknown
+    odd = [bout | {"Start": -1.0}, bout | {"WalkingSpeed": []}, bout | {"AverageStrideLength": []}]
+    bouts = np.zeros(3, dtype=[(name, object) for name in bout])
+    for row, one in zip(bouts, odd, strict=True):
+        for name, value in one.items():
+            row[name] = value
+    trials = {"Trial1": trial | {"SU": {"LowerBack": sensor | {"Acc": []}}}, "Trial2": trial | {"Standards": {"INDIP": {"MicroWB": bouts}}}}
+    savemat(person / "data.mat", {"data": {"TimeMeasure1": {"Test5": trials, "Test11": {"Trial1": trial}}}})
+    (empty, straight), refused = recordings.read_all(tmp_path / "mobgap_example")
+    assert [one.recording_id for one in refused] == ["PD_007_Test5_Trial1", "PD_007_Test5_Trial2_bout1"]
+    assert "lacks the sampling rate, Acc or Gyr" in refused[0].message and "section -1 to 12 s" in refused[1].message
+    assert empty.recording_id.endswith("Trial2_bout2") and set(empty.truth) >= {"walking_speed_mps", "step_time_s"}
+    assert "step_length_m" not in empty.truth and straight.recording_id == "PD_007_Test11_Trial1_bout1"
     np.testing.assert_allclose(np.column_stack(read.imu("lower_back")), values, atol=1e-9)
     assert read.pathology == "parkinson" and read.height_m == 1.8 and read.truth["walking_speed_mps"] == 1.1
     assert (read.start_s, read.end_s) == (2.0, 12.0)
+
+
+def test_gaitmaps_feet_are_read_whatever_is_missing_of_the_other_person(tmp_path):
+    folder = tmp_path / "gaitmap_example"
+    folder.mkdir()
+    feet = np.hstack(foot_imu(1.2, 1.2, 8)) * [1, 1, 1, *[180 / np.pi] * 3]
+    pd.DataFrame(feet, columns=["acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z"]).to_csv(folder / "imu_sample_ms_right.csv")
+    (folder / "imu_sample_ms_left.csv").write_text("nothing\n")
+    (foot,), refused = recordings.read_all(folder)
+    assert foot.recording_id == "ms_foot_r" and foot.placements == ("foot_r",) and foot.group == "impaired"
+    assert [one.recording_id for one in refused] == ["healthy", "ms_foot_l"]
 
 
 def test_winner_files_are_radians_and_named_by_side(tmp_path):
@@ -310,3 +340,8 @@ def test_a_step_is_measured_where_each_heel_landed():
     assert truth["walking_speed_mps"] == pytest.approx(1.2)
     assert truth["step_time_s"] == pytest.approx(0.5)
     assert truth["step_length_l_m"] == pytest.approx(0.6, abs=0.005) and truth["step_length_r_m"] == pytest.approx(0.6, abs=0.005)
+    # where the file ends before a landing, its step has a time and no length
+    cut = walk._replace(markers={name: xyz[:115] for name, xyz in markers.items()})
+    truth = schreiber._truth(cut)
+    assert truth["step_length_r_m"] == pytest.approx(0.6, abs=0.005) and "step_length_l_m" not in truth
+    assert truth["step_time_l_s"] == pytest.approx(0.5)

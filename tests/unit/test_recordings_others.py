@@ -257,6 +257,31 @@ def test_blanks_after_commas_empty_rows_and_paths_of_windows_are_understood(tmp_
     assert [r.recording_id for r in read] == ["a", "b"] and not refused and read[0].group == "healthy"
 
 
+def test_commas_and_blanks_that_say_nothing_change_nothing(folder, caplog):
+    """Rows that end with a comma, blanks before commas, and rows of commas alone, as spreadsheets write them."""
+    whole = recordings.load(folder)
+    for path in (folder / "recordings.csv", *(folder / "signals").glob("*.csv")):
+        heading, *rows = path.read_text().splitlines()
+        blank = "," * (heading.count(",") + 1)
+        path.write_text("\n".join([heading.replace(",", " ,"), *(f"{row}," for row in rows), blank]) + "\n")
+    read = recordings.load(folder)
+    assert [(r.recording_id, r.height_m, r.truth) for r in read] == [(r.recording_id, r.height_m, r.truth) for r in whole]
+    np.testing.assert_array_equal(read[0].signals["hip_l_x"], whole[0].signals["hip_l_x"])
+    assert not caplog.messages
+    # a decimal comma in every row makes rows longer than the heading too, and is no such comma
+    heading, *rows = (folder / "recordings.csv").read_text().splitlines()
+    (folder / "recordings.csv").write_text("\n".join([heading, *(row.replace("1.7,", "1,7,") for row in rows[:3])]) + "\n")
+    with pytest.raises(InputError, match="more cells than its heading"):
+        recordings.load(folder)
+
+
+def test_a_table_that_is_not_in_utf_8_says_how_to_save_it(folder):
+    index = folder / "recordings.csv"
+    index.write_bytes(index.read_text().replace("a,a,", "\u00e9,a,").encode("latin-1"))
+    with pytest.raises(InputError, match=r"not in UTF-8 .* save it so"):
+        recordings.load(folder)
+
+
 def test_sensors_where_no_method_reads_are_said_once(caplog):
     still = {f"wrist_l_{c}": np.full(100, 9.8 if c == "acc_x" else 0.1) for c in ("acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z")}
     worn = walker("imu", "only_a_wrist", signals=still | {"temperature": np.full(100, 25.0)})

@@ -97,6 +97,10 @@ def test_a_folder_of_datasets_and_the_order_of_places(tmp_path, monkeypatch):
     write_plain([recording()], tmp_path / "all" / "mine")
     write_plain([recording(dataset="yours")], tmp_path / "all" / "yours")
     assert {r.dataset for r in recordings.load(tmp_path / "all")} == {"mine", "yours"}
+    known = tmp_path / "gaitmap_example"  # a link is known by its own name, as in a folder of links
+    known.symlink_to(tmp_path / "all" / "mine" / "signals")
+    with pytest.raises(InputError, match=r"imu_sample\.csv is not there"):
+        recordings.load(known)
     monkeypatch.setenv("SYNTHGAIT_RECORDINGS", str(tmp_path / "all"))
     assert recordings.find() == tmp_path / "all"
     assert recordings.find(tmp_path) == tmp_path
@@ -147,6 +151,10 @@ BROKEN = {
     "a missing channel": (lambda t: t.drop(columns="lower_back_gyr_z"), "lower_back_gyr_z"),
     "no clock": (lambda t: t.drop(columns="time_s"), "time_s"),
     "a clock that runs back": (lambda t: t.assign(time_s=np.r_[t["time_s"][:50], t["time_s"][40:-10]]), "does not increase"),
+    "a clock with a blank": (lambda t: t.assign(time_s=t["time_s"].where(t.index != 40)), "blank at row 41"),
+    "milliseconds": (lambda t: t.assign(time_s=1000 * t["time_s"]), "sampling_rate_hz"),
+    "a mark for what is missing": (lambda t: t.assign(lower_back_acc_y=t["lower_back_acc_y"].where(t.index != 500, -9999)), "leave blank"),
+    "a number beyond any sensor": (lambda t: t.assign(lower_back_gyr_y=t["lower_back_gyr_y"].where(t.index != 500, 1e30)), "leave blank"),
     "another rate": (lambda t: t.assign(time_s=2 * t["time_s"]), "sampling_rate_hz"),
     "a clock that jumps": (lambda t: t.assign(time_s=t["time_s"] + 1e6 * (t.index > 500)), "gap"),
     "text for a number": (lambda t: t.assign(lower_back_acc_y="x"), "no number"),

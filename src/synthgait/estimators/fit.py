@@ -126,6 +126,8 @@ def fit(
     """
     resolved = read_recipe(recipe)
     if seed is not None:
+        if seed < 0:
+            raise InputError(f"seed is {seed}; give a whole number from 0 on")
         resolved["seed"] = int(seed)
     trials = data if isinstance(data, Trials) else storage.read(data)
     if trials.kind not in ("seed", "synthetic"):

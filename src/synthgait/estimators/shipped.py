@@ -26,6 +26,10 @@ def make(recipe: str, data: Trials, out: Path | None = None, *, seed: int | None
         folders = {path.stem: (out or Path("runs")) / path.stem for path in sorted(RECIPES.glob("*.yaml"))}
     else:
         folders = {recipe: out or Path("runs") / Path(recipe).stem}
+    for folder in folders.values():
+        nearest = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+        if not nearest.is_dir():
+            raise InputError(f"{nearest} is a file; name a folder for the estimator")
     for name, folder in folders.items():
         fit(name, data, seed=seed, progress=progress).save(folder)
     return list(folders.values())

@@ -77,7 +77,8 @@ def read_all(folder: Path | str, *, truth: bool = True) -> tuple[list[Recording]
     """As ``load``, and instead of warnings what could not be read, with the reasons. Where no ``truth`` is asked for, one that
     cannot be costs a row of a plain folder nothing.
     """
-    folder = Path(folder).resolve()
+    # a link is known by its own name, not by that of what it leads to
+    folder = Path(os.path.abspath(folder))
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; give a dataset or a folder of datasets")
     recordings: list[Recording] = []

@@ -240,7 +240,9 @@ def _check_form(recording: Recording) -> None:
     if len(lengths) != 1 or lengths == {0}:
         raise InputError(f"the channels of recording {name} have lengths {sorted(lengths)}; give one common length above 0")
     if recording.sampling_rate_hz is not None and not (1.0 <= recording.sampling_rate_hz <= 5000.0):
-        raise InputError(f"recording {name} has a sampling rate of {recording.sampling_rate_hz:g} Hz; 1 to 5000 is expected")
+        raise InputError(
+            f"recording {name} has a sampling rate of {recording.sampling_rate_hz:g} Hz; 1 to 5000 is expected, with a clock in seconds"
+        )
     if recording.sampling_rate_hz is None and recording.kind != "joint_angles":
         raise InputError(f"recording {name} has no sampling_rate_hz; give it in recordings.csv or a time_s column")
     if recording.sampling_rate_hz is not None:
@@ -320,6 +322,8 @@ def _check_plausible(recording: Recording) -> None:
 #: Where a sensor stands still on a standing foot.
 _STANDING = ("foot", "shank", "ankle")
 _TRUNK = ("lower_back", "sternum", "head")
+#: More than worn sensors measure, who end at 200 g and 4,000 deg/s: a mark for what is missing, as -9999, or a fault.
+_MOST_MPS2, _MOST_RADPS = 2500.0, 100.0
 
 
 def _worn(recording: Recording) -> dict[str, np.ndarray]:
@@ -362,6 +366,12 @@ def _imu_fault(recording: Recording, placement: str) -> str:
             f"the angular velocity of {placement} in recording {recording.name} reaches {fast:.3g} where at most {limit:g} rad/s "
             "is expected; it seems to be in deg/s, so convert it"
         )
+    for what, values, most in (("acceleration", acceleration, _MOST_MPS2), ("angular velocity", rotation, _MOST_RADPS)):
+        if (largest := float(np.max(np.abs(values)))) > most:
+            return (
+                f"the {what} of {placement} in recording {recording.name} reaches {largest:.3g}, which no worn sensor measures; "
+                "leave blank what was not measured"
+            )
     return ""
 
 

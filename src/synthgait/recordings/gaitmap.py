@@ -18,6 +18,7 @@ import pandas as pd
 from synthgait.conventions import IMU_CHANNELS
 from synthgait.errors import InputError
 from synthgait.recordings.base import Recording, merge_sides
+from synthgait.recordings.refusals import Refused, readable
 from synthgait.recordings.tables import read_table, require
 
 NAME = "gaitmap_example"
@@ -29,8 +30,15 @@ _MS_RATE_HZ = 102.4
 _MOCAP_RATE_HZ = 100.0
 
 
-def read(folder: Path) -> Iterator[Recording]:
-    """Straight ways with truth, and feet without. Raises InputError for a missing file or column."""
+def read(folder: Path) -> Iterator[Recording | Refused]:
+    """Straight ways with truth, and feet without."""
+    feet = {f"ms_foot_{side[0]}": folder / f"imu_sample_ms_{side}.csv" for side in ("left", "right")}
+    parts = [("healthy", folder / "imu_sample.csv"), *((name, path) for name, path in feet.items() if path.is_file())]
+    yield from readable(NAME, parts, lambda part: _healthy(folder) if part[0] == "healthy" else [_foot(*part)], lambda part: part)
+
+
+def _healthy(folder: Path) -> Iterator[Recording]:
+    """Straight ways with truth. Raises InputError for a missing file or column."""
     imu_path = folder / "imu_sample.csv"
     imu = read_table(imu_path, header=[0, 1], index_col=0)
     signals: dict[str, np.ndarray] = {}
@@ -44,21 +52,22 @@ def read(folder: Path) -> Iterator[Recording]:
     heels = _heels(folder / "mocap_sample.csv")
     for number, strides in enumerate(_ways(events, heels), start=1):
         yield _recording(f"healthy_way{number}", signals, strides)
-    for side in ("l", "r"):
-        path = folder / f"imu_sample_ms_{'left' if side == 'l' else 'right'}.csv"
-        if path.is_file():
-            yield Recording(
-                dataset=NAME,
-                recording_id=f"ms_foot_{side}",
-                walk_id="ms",
-                subject_id="ms",
-                kind="imu",
-                signals=_channels(read_table(path), f"foot_{side}", path),
-                sampling_rate_hz=_MS_RATE_HZ,
-                pathology="multiple_sclerosis",
-                licence=LICENCE,
-                citation=CITATION,
-            )
+
+
+def _foot(name: str, path: Path) -> Recording:
+    """One foot of the person with multiple sclerosis, without truth."""
+    return Recording(
+        dataset=NAME,
+        recording_id=name,
+        walk_id="ms",
+        subject_id="ms",
+        kind="imu",
+        signals=_channels(read_table(path), name.removeprefix("ms_"), path),
+        sampling_rate_hz=_MS_RATE_HZ,
+        pathology="multiple_sclerosis",
+        licence=LICENCE,
+        citation=CITATION,
+    )
 
 
 def _channels(table: pd.DataFrame, placement: str, path: Path) -> dict[str, np.ndarray]:

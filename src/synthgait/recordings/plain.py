@@ -79,7 +79,7 @@ def read(folder: Path, *, truth: bool = True) -> Iterator[Recording | Refused]:
     @lru_cache(maxsize=1)
     def signals_of(file: str) -> tuple[Path, pd.DataFrame]:
         path = _inside(folder, file, index_path)
-        return path, read_table(path)
+        return path, _samples(path)
 
     def recordings_of(part: tuple[str, pd.Series]) -> Iterator[Recording]:
         where, row = part
@@ -125,12 +125,18 @@ def read_signals(path: Path, kind: str) -> tuple[dict[str, np.ndarray], float | 
 
     Raises InputError for a missing or empty file, a column that is no number, a clock that runs back or has gaps.
     """
-    table = read_table(path)
+    table = _samples(path)
     found = _signals(table, None, path, kind)
     # no row says which part is meant, so that nothing may be missing
     if found[1] is not None and len(_stops(table["time_s"].to_numpy(float), found[1])):
         raise _stands(path, table["time_s"])
     return found
+
+
+def _samples(path: Path) -> pd.DataFrame:
+    """A table of signals without rows in which not even the clock says anything."""
+    table = read_table(path)
+    return table.dropna(how="all", ignore_index=True) if "time_s" in table.columns else table
 
 
 def _stops(time: np.ndarray, rate: float) -> np.ndarray:
@@ -249,8 +255,10 @@ def _signals(table: pd.DataFrame, rate: float | None, path: Path, kind: str) -> 
             raise InputError(f"{path} has no column time_s; every signal needs its clock")
         return signal_table(dict(zip(channels, values.T, strict=True))), rate
     time = table["time_s"].to_numpy(float)
-    if not np.all(np.isfinite(time)) or np.any(np.diff(time) <= 0):
-        where = int(np.argmax(~(np.diff(time) > 0))) + 1 if len(time) > 1 else 0
+    if not np.all(np.isfinite(time)):
+        raise InputError(f"time_s of {path} is blank at row {int(np.argmin(np.isfinite(time))) + 1}; write when the sample was taken")
+    if np.any(np.diff(time) <= 0):
+        where = int(np.argmax(np.diff(time) <= 0)) + 1
         raise InputError(f"time_s of {path} does not increase at row {where + 1}; sort the samples and remove repeated ones")
     if len(time) < 2:
         raise InputError(f"{path} has {len(time)} samples; a recording needs more")

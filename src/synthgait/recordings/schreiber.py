@@ -125,7 +125,7 @@ def _walk(path: Path) -> _Walk:
         if filled is not None:
             turned[label] = filled
         elif label in _NEEDED:
-            raise InputError(f"marker {label} of {path} is missing for most of the trial; leave the trial out")
+            raise InputError(f"marker {label} of {path} is missing for more than a fifth of the trial; leave the trial out")
     event = c3d["parameters"].get("EVENT", {})
     strikes: dict[str, list[float]] = {"Left": [], "Right": []}
     if "TIMES" in event:
@@ -222,8 +222,10 @@ def _truth(walk: _Walk) -> dict[str, float]:
     for (before, other), (time, side) in itertools.pairwise(strikes):
         if side != other:
             # each heel where it landed: the one behind has risen and moved on when the other lands
-            landed, behind = (min(len(x) - 1, round(t * walk.rate)) for t in (time, before))
-            lengths[side].append(abs(float(heel[side][landed] - heel[other][behind])))
+            landed, behind = (round(t * walk.rate) for t in (time, before))
+            if landed <= len(x):
+                last = len(x) - 1
+                lengths[side].append(abs(float(heel[side][min(landed, last)] - heel[other][min(behind, last)])))
             times[side].append(time - before)
     for side in ("Left", "Right"):
         if lengths[side]:

@@ -26,15 +26,29 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
             _require_commas(path)
             options["skipinitialspace"] = True
         table = pd.read_csv(path, **options)
+        if "index_col" not in options and not isinstance(table.index, pd.RangeIndex):
+            table = _without_last_commas(table, path, options)
     except FileNotFoundError:
         raise InputError(f"{path} is not there; the dataset is incomplete") from None
     except InputError:
         raise
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not in UTF-8 ({one_line(error)}); save it so") from None
     except (ValueError, OSError) as error:
         raise InputError(f"{path} cannot be read as a table ({one_line(error)}); restore the file") from None
+    if all(isinstance(column, str) for column in table.columns) and (names := table.columns.str.strip()).is_unique:
+        table.columns = names
     if table.empty:
         raise InputError(f"{path} has no rows; restore the file")
     return table
+
+
+def _without_last_commas(table: pd.DataFrame, path: Path, options: dict[str, Any]) -> pd.DataFrame:
+    """A table of which every row ends with a comma that the heading lacks, so that its first column was taken for an index."""
+    beyond = table.iloc[:, -table.index.nlevels :]
+    if not (beyond.isna() | (beyond == "")).all(axis=None):
+        raise InputError(f"the rows of {path} have more cells than its heading; name every column, and write decimals with a point")
+    return pd.read_csv(path, usecols=range(len(table.columns)), **options)
 
 
 def _require_commas(path: Path) -> None:

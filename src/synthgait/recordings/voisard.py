@@ -6,13 +6,14 @@ files at 100 Hz, anywhere below it). Out: two IMU recordings per trial, the way 
 Events count packets, not rows, and packets get lost: each sensor is put on the common packet clock
 by linear interpolation. Steps come from hand-checked contacts. The steady speed and the stride
 length come from zero-velocity integration of both feet, because the nominal 10 m per time includes
-starting and stopping; the first and last two steps of a way are in no truth. IPOL 2023/497, AGPL-3.0.
+starting and stopping; the first and last two steps of a way are in no truth. A sensor without a file is left out. IPOL 2023/497, AGPL-3.0.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,9 @@ def _signals(path: Path) -> tuple[dict[str, np.ndarray], Path]:
     tables = {}
     for suffix, placement in _SENSORS.items():
         file = path.with_name(f"{stem}_{suffix}.txt")
+        if not file.is_file():
+            logging.getLogger(__name__).warning("%s of %s is left out: %s is not there", placement, path, file.name)
+            continue
         table = read_table(file, sep="\t", skiprows=1)
         require(table, ("PacketCounter", *_COLUMNS), file)
         # a row that is cut off is a lost packet
@@ -87,6 +91,8 @@ def _signals(path: Path) -> tuple[dict[str, np.ndarray], Path]:
         if np.any(np.diff(packets) <= 0):
             raise InputError(f"the packet counter of {file} does not increase; the file is damaged")
         tables[placement] = (packets, table.loc[:, list(_COLUMNS)].to_numpy(float), file)
+    if not tables:
+        raise InputError(f"{path} has no sensor beside it, like {stem}_lb.txt; restore the files")
     end, shortest = min((packets[-1], file) for packets, _, file in tables.values())
     grid = np.arange(int(end) + 1, dtype=float)
     signals = {
@@ -109,7 +115,7 @@ def _recording(
     truth = merge_sides({f"step_time_{s}_s": float(np.mean(steps[s])) for s in "lr" if steps[s]})
     start_s, end_s = first / _RATE_HZ, end / _RATE_HZ
     lengths = []
-    for side in "lr":
+    for side in (side for side in "lr" if f"foot_{side}_acc_x" in signals):
         foot = np.column_stack([signals[f"foot_{side}_{c}"] for c in IMU_CHANNELS])
         strides = foot_strides(foot[:, :3], foot[:, 3:], _RATE_HZ)
         middle = 0.5 * (strides.start_s + strides.end_s) * _RATE_HZ

@@ -89,6 +89,8 @@ def featurise_pose(
         centre, period, score = w.single_stride(moving)
     if not len(centre):
         raise w.NoWalking("no walking found: nothing in the recording repeats like strides")
+    walks = w.moving_strides(steady.reshape(len(points), -1), centre, period)
+    centre, period, score = centre[walks], period[walks], score[walks]
     if len(points) < _FEW_STRIDES * np.median(period) * w.WORKING_RATE_HZ:
         period = _between_landings({name: points[:, column] for name, column in place.items()}, period)
     flat = points.reshape(len(points), -1)
@@ -288,6 +290,8 @@ def featurise_angles(signals: Mapping[str, np.ndarray], sampling_rate_hz: float,
         centre, period, score = w.single_stride(moving)
     if not len(centre):
         raise w.NoWalking("no walking found: nothing in the recording repeats like strides")
+    walks = w.moving_strides(values, centre, period)
+    centre, period, score = centre[walks], period[walks], score[walks]
     return angle_windows(names, w.fourier(values, centre, period), period, centre, score, body)
 
 

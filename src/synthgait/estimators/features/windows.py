@@ -32,6 +32,9 @@ STRIDE_TIME_LIMITS_S = (0.55, 4.0)
 #: is tried where the first finds nothing (daily life, a few strides with a stop).
 MINIMUM_REPETITION = (0.4, 0.2)
 _STRIDES_IN_WINDOW = 2.5
+#: Share of how far points or angles move in most strides, below which one is standing: steps shorten to a third only where
+#: somebody starts or stops.
+_LEAST_MOVED = 0.3
 #: How near a stride ends to where it began, in shares of the range of all channels.
 _CLOSED = 0.08
 
@@ -193,6 +196,13 @@ def _closest(values: np.ndarray, coarse: float) -> float:
     difference = np.array([np.mean((values[lag:] - values[:-lag]) ** 2) for lag in lags])
     best = int(np.argmin(difference))
     return float(lags[0] + _parabola(-difference, best)) if 0 < best < len(lags) - 1 else coarse
+
+
+def moving_strides(values: np.ndarray, centre_s: np.ndarray, stride_time_s: np.ndarray) -> np.ndarray:
+    """Which strides (N,) of a pose (T, C) are walked: of somebody who stands, what a filter leaves of the walk beside it repeats too."""
+    ends = np.round((centre_s + np.outer((-0.5, 0.5), stride_time_s)).T * WORKING_RATE_HZ).astype(int)
+    size = np.array([values[max(first, 0) : last].var(axis=0).sum() for first, last in ends])
+    return size > _LEAST_MOVED**2 * np.percentile(size, 75)
 
 
 def single_stride(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

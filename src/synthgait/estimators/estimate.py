@@ -151,7 +151,7 @@ def estimate(
             raise InputError(f"{walk} is a folder; read its recordings with estimate_folder")
         if not Path(walk).is_file():
             raise InputError(f"{walk} is not there; name a CSV of one walk or a folder of recordings")
-        names = ", ".join(name for name in tasks.SENSORS if name != tasks.OBLIQUE)
+        names = ", ".join(tasks.READABLE)
         raise InputError(f"a CSV does not say what recorded it; give --sensor, one of {names}, or several as foot+shank")
     fitted = _loaded(estimator)
     kinds = [] if sensor is None else _fitted_for(sensor, fitted)

@@ -98,6 +98,9 @@ SENSORS: dict[str, Sensor] = {
     )
 }
 
+#: What recordings are named by: the networks of oblique views are chosen by what the picture shows.
+READABLE = tuple(name for name in SENSORS if name != OBLIQUE)
+
 #: Values of the gait_parameters task. Shares are of the stride.
 VALUES = ("log_stride_ratio", "step_length_share_r", "step_time_share_r", "stance_share_r", "stance_share_l", "double_support_share")
 #: Curves of the muscle_activation task: activations, and the vertical force (body weights) that tells the contacts.
@@ -108,7 +111,7 @@ TASKS = ("gait_parameters", "muscle_activation")
 def sensor_named(name: str) -> Sensor:
     """Raises InputError naming the sensors there are."""
     if name not in SENSORS:
-        raise InputError(f"sensor {name!r} is unknown; choose one of {', '.join(SENSORS)}")
+        raise InputError(f"sensor {name!r} is unknown; choose one of {', '.join(READABLE)}")
     return SENSORS[name]
 
 

@@ -84,7 +84,7 @@ def run(
         The packed dataset, ``<out_dir>/<study name>.h5``.
 
     Raises:
-        InputError: the folder holds another study's run or cannot be one, or no scheduler answers.
+        InputError: the folder holds another study's run or cannot be one, or no scheduler answers or its cluster fails.
     """
     out = Path(out_dir)
     if scheduler is None and workers < 1:
@@ -338,7 +338,15 @@ def _executor(n_workers: int, scheduler: str | None) -> Iterator[tuple[Callable[
 
         def finished() -> _Outcome:
             future = next(futures)
-            outcome = future.result()
+            try:
+                outcome = future.result()
+            except Exception as error:
+                # whatever a trial does is an outcome; what comes here instead is the cluster's
+                if scheduler is None:
+                    raise
+                why = " ".join(str(error).split()) or type(error).__name__
+                mend = "see to it, and the same command goes on from there"
+                raise InputError(f"the dask cluster of {scheduler} lost a trial ({why}); {mend}") from error
             future.release()
             return outcome
 

@@ -310,10 +310,11 @@ def _executor(n_workers: int, scheduler: str | None) -> Iterator[tuple[Callable[
     }
     with contextlib.ExitStack() as stack:
         stack.enter_context(dask.config.set(settings))
-        # it warns of every trial that is cancelled when a sweep is stopped
-        told_by = logging.getLogger("distributed.worker.state_machine")
-        stack.callback(told_by.setLevel, told_by.level)
-        told_by.setLevel(logging.ERROR)
+        # they tell of every trial that is cancelled when a sweep is stopped, and with a traceback of a scheduler that is gone
+        for name, level in (("distributed.worker.state_machine", logging.ERROR), ("distributed.client", logging.CRITICAL)):
+            told_by = logging.getLogger(name)
+            stack.callback(told_by.setLevel, told_by.level)
+            told_by.setLevel(level)
         if scheduler is None:
             stack.callback(close_all)
             cluster: Any = stack.enter_context(

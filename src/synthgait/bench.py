@@ -17,6 +17,7 @@ import numpy as np
 
 from synthgait.anthropometry import build_model
 from synthgait.conventions import GRAVITY_MPS2, PELVIS_COORDINATES, SIDES
+from synthgait.errors import InputError
 from synthgait.gait import side_force, stride_from_solution
 from synthgait.musculoskeletal import MusculoskeletalModel
 from synthgait.planar import planar
@@ -52,7 +53,12 @@ def bench_simulate(
         over ours, less 1, warm), ``gaits_per_core_hour`` with ``symmetric`` and ``asymmetric`` (None where no
         gait of that kind was timed), ``planar`` with status, cost, iterations, CPU and wall time of every
         solve, and ``moco_limit_s``.
+
+    Raises:
+        InputError: the limit is no time.
     """
+    if not 0.0 < moco_limit_s < np.inf:
+        raise InputError(f"the limit of a Moco solve is {moco_limit_s:g} s; give a number above 0")
     told: dict[str, Any] = {"moco_limit_s": moco_limit_s, "planar": bench_planar(moco_limit_s, cold)}
     for start in ("warm", "cold") if cold else ("warm",):
         ours, moco = told["planar"][f"{start}_casadi"], told["planar"][f"{start}_moco"]

@@ -17,6 +17,10 @@ from pydantic import ValidationError
 from synthgait.errors import InputError
 
 KINDS = ("simulations", "generators")
+#: What a wrong kind of value should have been, in YAML's words where pydantic's are Python's.
+_WANTED = dict.fromkeys(("tuple_type", "list_type"), "write a list, as [1, 2]") | dict.fromkeys(
+    ("dict_type", "model_type", "model_attributes_type"), "write keys and values"
+)
 
 
 def folder(kind: str) -> Path:
@@ -72,6 +76,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: {error}") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); give the path of a YAML file") from error
+    except RecursionError as error:
+        raise InputError(f"{path} is nested too deeply for a declaration; mend its brackets") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not YAML ({' '.join(str(error).split())[:150]}); mend it there") from error
     if not isinstance(content, dict):
@@ -82,13 +88,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def one_sentence(error: ValidationError) -> str:
     """The first thing that is wrong, naming its key."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the whole"
+    path = [str(part) for part in first["loc"]]
+    message = _WANTED.get(first["type"], first["msg"].removeprefix("Value error, "))
+    if path[-1:] == ["float"]:  # pydantic's name of the first of two kinds that such a value can have
+        path, message = path[:-1], "write a number or a range [low, high]"
+    where = ".".join(path) or "the whole"
     if first["type"] == "extra_forbidden":
         return f"unknown key {where!r}; remove it or mend its spelling"
     if first["type"] == "missing":
         return f"the key {where!r} is missing; add it"
     given = "" if isinstance(first["input"], dict | list) else f" (given {first['input']!r})"
-    return f"{where}: {first['msg'].removeprefix('Value error, ')}{given}"
+    return f"{where}: {message.replace('Tuple', 'the list').replace(' after validation', '')}{given}"
 
 
 def listing() -> list[tuple[str, str]]:

@@ -5,7 +5,9 @@ In: arguments. Out: files and tables. Bad input is one sentence on stderr and ex
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +23,18 @@ _CONDITIONS = (
     "Any condition, a number or a range: height_m, mass_kg, leg_length_m, stride_time_s, slope (rise over run), knee_varus_rad, "
     "age_years, severity or walking_speed_mps; or names like sex=female, pathology=none,parkinson or affected_side=left. May be repeated."
 )
-Json = Annotated[Path | None, typer.Option("--json", help="Write the figures there; - is the screen.")]
+
+
+def _target(path: Path | None) -> Path | None:
+    """A file for figures, refused before the work and not after it."""
+    if path is not None and str(path) != "-":
+        place = next(p for p in (path, *path.absolute().parents) if p.exists())
+        if path.is_dir() or (place.is_file() and place != path) or not os.access(place, os.W_OK):
+            raise InputError(f"--json cannot write to {path}; name a file in a folder that can be written")
+    return path
+
+
+Json = Annotated[Path | None, typer.Option("--json", help="Write the figures there; - is the screen.", callback=_target)]
 
 
 def _show(figures: Any, lines: str, json_path: Path | None) -> None:
@@ -304,9 +317,13 @@ def main() -> None:
         print(f"synthgait: {error}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
-        if error.filename is None:
+        # paths and disks fail in more ways than every verb could tell in words of its own; what names no path is ours
+        what = error.filename2 or error.filename
+        if what is None and error.errno != errno.ENOSPC:
             raise
-        print(f"synthgait: {error.filename} cannot be read or written ({error.strerror}); name another place", file=sys.stderr)
+        print(
+            f"synthgait: {what or 'a file'} cannot be read or written ({error.strerror}); give another path or make room", file=sys.stderr
+        )
         sys.exit(2)
 
 

@@ -48,8 +48,8 @@ def _file(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         head = file.read(8)
     if head == b"\x89HDF\r\n\x1a\n":
-        told = storage.describe(path)
         storage.check(path)
+        told = storage.describe(path)
         return told | yields.told(storage.read(path, groups=[]).table) if told["kind"] == "seed" else told
     if head[:4] == b"PK\x03\x04":
         return _solution(path)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from importlib import resources
@@ -47,16 +48,22 @@ def create(
         What ``verify`` returns.
 
     Raises:
-        InputError: the folder exists, or a file is damaged.
+        InputError: the folder exists, the name cannot be a file's, a file is damaged, a trial is there twice, or none is ok.
     """
     folder = Path(folder)
     if folder.exists():
         raise InputError(f"{folder} exists; remove it or give another folder")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._ -]*", name):
+        raise InputError(f"the release's name is {name!r}; write one of letters, digits, spaces and . _ -, as its files begin with it")
+    paths = [Path(path) for path in dataset_paths]
+    table = pd.concat([storage.read(path, groups=[]).table.assign(_file=i) for i, path in enumerate(paths)], ignore_index=True)
+    if len(twice := table["trial_id"][table["trial_id"].duplicated()]):
+        raise InputError(f"the trial {twice.iloc[0]!r} is in the data twice; give each dataset once")
+    if not (table["status"] == "ok").any():
+        raise InputError("no trial of the data is ok; there is nothing to release")
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    paths = [Path(path) for path in dataset_paths]
-    table = pd.concat([storage.read(path, groups=[]).table.assign(_file=i) for i, path in enumerate(paths)], ignore_index=True)
     table["split"] = split_by_lineage(table, seed)
     files = np.full(len(table), "", object)
     for split in SPLITS:
@@ -325,7 +332,9 @@ def verify(folder: str | Path | None = None) -> dict[str, Any]:
     sums = folder / _SUMS
     if not sums.is_file():
         raise InputError(f"{folder} is no release folder: it has no {_SUMS}")
-    expected = {line.split("  ", 1)[1]: line.split("  ", 1)[0] for line in sums.read_text().splitlines() if "  " in line}
+    expected = {line.split("  ", 1)[1]: line.split("  ", 1)[0] for line in sums.read_text(errors="replace").splitlines() if "  " in line}
+    if not expected:
+        raise InputError(f"{sums} lists no files; download the release again")
     present = {str(path.relative_to(folder)) for path in _files(folder)}
     for name in sorted(present ^ set(expected)):
         raise InputError(f"{folder / name} is {'missing' if name in expected else f'not listed in {_SUMS}'}; download the release again")

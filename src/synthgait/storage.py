@@ -86,22 +86,29 @@ def writer(
         groups: signal groups that are kept; None keeps all of the first batch.
         columns: column kinds (``column_kinds``); None takes those of the first batch.
         expected_rows: size hint for the chunks of small tables.
+
+    Raises:
+        InputError: the file cannot be written, or what ``check`` finds wrong.
     """
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = DatasetWriter(partial, kind, groups, columns, provenance, attributes, expected_rows)
     try:
-        yield file
-        file.close()
-        # what was just written has its checksums from us; reading every block back would take a tenth of the time
-        check(partial, signals=False)
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        os.replace(partial, path)
-    finally:
-        file.abandon()
-        partial.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = DatasetWriter(partial, kind, groups, columns, provenance, attributes, expected_rows)
+        try:
+            yield file
+            file.close()
+            # what was just written has its checksums from us; reading every block back would take a tenth of the time
+            check(partial, signals=False)
+            with partial.open("rb") as written:
+                os.fsync(written.fileno())
+            os.replace(partial, path)
+        finally:
+            file.abandon()
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error).splitlines()[0][:120]
+        raise InputError(f"{path} cannot be written ({why}); give another path or make room") from error
 
 
 class DatasetWriter:
@@ -277,7 +284,7 @@ def _opened(path: str | Path) -> Iterator[h5py.File]:
     """The file, with its header checked; every way in which it can be broken is an InputError."""
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path} does not exist; give the path of a synthgait HDF5 file")
+        raise InputError(f"{path} {'is no file' if path.exists() else 'does not exist'}; give the path of a synthgait HDF5 file")
     try:
         with h5py.File(path, "r", locking=_LOCKING) as file:
             if file.attrs.get("format") != FORMAT_NAME:
@@ -288,7 +295,10 @@ def _opened(path: str | Path) -> Iterator[h5py.File]:
                     f"{path} has format_version {version}; this synthgait reads {FORMAT_VERSION}, so use the version that wrote it"
                 )
             yield file
-    except (OSError, KeyError, RuntimeError) as error:
+    except InputError:
+        raise
+    except (OSError, KeyError, RuntimeError, TypeError, AttributeError, ValueError) as error:
+        # the last three: a damaged header makes another kind of object of what is asked for
         raise InputError(f"{path} is damaged or not an HDF5 file ({str(error).splitlines()[0][:120]}); copy or make it again") from error
 
 
@@ -322,8 +332,13 @@ def read(path: str | Path, groups: Sequence[str] | None = None, rows: Sequence[i
     Raises:
         InputError: as ``describe``, or a group or row that the file does not have.
     """
+    # before the file is open, where all that goes wrong is the file's fault
+    wanted = None if groups is None else tuple(groups)
+    if rows is not None and not isinstance(rows, slice):
+        rows = np.asarray(rows)
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
     with _opened(path) as file:
-        return _read(file, Path(path), groups, rows)
+        return _read(file, Path(path), wanted, rows)
 
 
 def iterate(path: str | Path, groups: Sequence[str] | None = None, batch: int = 1024) -> Iterator[Trials]:
@@ -336,11 +351,7 @@ def iterate(path: str | Path, groups: Sequence[str] | None = None, batch: int = 
 def _read(file: h5py.File, path: Path, groups: Sequence[str] | None, rows: Any) -> Trials:
     n = file["trials/trial_id"].shape[0]
     take = slice(0, n) if rows is None else rows
-    if isinstance(take, slice):
-        index = np.arange(n)[take]
-    else:
-        index = np.asarray(take)
-        index = np.flatnonzero(index) if index.dtype == bool else index.astype(np.int64)
+    index = np.arange(n)[take] if isinstance(take, slice) else take
     if len(index) and (index.min() < 0 or index.max() >= n):
         raise InputError(f"{path} has {n} trials; rows reach from {index.min()} to {index.max()}")
     stored = file.get("signals", {})
@@ -416,12 +427,14 @@ def check(path: str | Path, *, signals: bool = True) -> None:
         missing = [name for name in TRIAL_COLUMNS if name not in file["trials"]]
         if missing:
             raise InputError(f"{path} has no column /trials/{missing[0]}; write it again with this synthgait")
-        ids = file["trials/trial_id"][...]
-        if len(np.unique(ids)) != len(ids):
-            raise InputError(f"{path} has a trial_id twice; make them unique")
+        ids = chunks.read_column(file["trials/trial_id"], f"{path}: /trials/trial_id")
+        names, counts = np.unique(ids, return_counts=True)
+        if len(names) != len(ids):
+            raise InputError(f"{path} has the trial_id {_text(names[counts > 1])[0]!r} twice; make them unique")
         for name, column in file["trials"].items():
-            if column[...].shape != ids.shape:
+            if column.shape != ids.shape:
                 raise InputError(f"{path}: column /trials/{name} has {column.shape[0]} rows, trial_id has {len(ids)}")
+            chunks.read_column(column, f"{path}: /trials/{name}")
         unknown = set(_text(np.unique(file["trials/status"][...]))) - {*STATUSES, ""}
         if unknown:
             raise InputError(f"{path} has the status {sorted(unknown)[0]!r}; it should be one of {', '.join(STATUSES)}")
@@ -429,32 +442,19 @@ def check(path: str | Path, *, signals: bool = True) -> None:
             if (
                 array.ndim != 3
                 or array.dtype != np.float32
-                or (array.shape[0], array.shape[2]) != (len(ids), len(file[f"channels/{group}"]))
+                or (array.shape[0], array.shape[2]) != (len(ids), len(file[f"channels/{group}"][...]))
             ):
                 raise InputError(
                     f"{path}: /signals/{group} is {array.dtype} of shape {array.shape}; it should be float32 (trials, samples, channels)"
                 )
+            dict(array.attrs)  # they have no checksum; those that cannot be read are told at least
             if signals:
-                _check_signal(array, f"{path}: /signals/{group}")
-        events = [file[f"events/{name}"][...] for name in _EVENT_COLUMNS]
+                chunks.check_signal(array, f"{path}: /signals/{group}")
+        events = [chunks.read_column(file[f"events/{name}"], f"{path}: /events/{name}") for name in _EVENT_COLUMNS]
         if len({len(column) for column in events}) != 1 or (len(events[0]) and not 0 <= events[0].min() <= events[0].max() < len(ids)):
             raise InputError(f"{path}: the columns of /events disagree in length or name a trial that is not there")
         for text in file["provenance"].values():
             text[...]
-
-
-def _check_signal(array: h5py.Dataset, name: str) -> None:
-    """Compare the checksum of every chunk as it lies in the file; unpack what is stored in another way."""
-    filters = array.id.get_create_plist()
-    last = filters.get_nfilters() - 1
-    if last < 0 or filters.get_filter(last)[0] != h5py.h5z.FILTER_FLETCHER32 or array.chunks != (1, *array.shape[1:]):
-        for start in range(0, len(array), _SLAB_ROWS):
-            array[start : start + _SLAB_ROWS]
-        return
-    for row in range(len(array)):
-        skipped, block = array.id.read_direct_chunk((row, 0, 0))
-        if skipped or not chunks.is_whole(block):
-            raise InputError(f"{name} is damaged in trial {row}; copy or make the file again")
 
 
 def pack(

@@ -71,6 +71,10 @@ BODY_LIMITS = {
 _HEIGHT_FACTORS, _BODY_MASS_INDEX = (0.75, 1.25), (10.0, 60.0)
 #: Keys of a group that came later than the seed's studies: unset, they leave configurations and their hashes as they were.
 _LATER_KEYS = (*BODY_LIMITS, "step_length_factor")
+#: Letters of a name of a study or of a group: both and a number are a person's, which a dataset keeps in 128 bytes.
+_LONGEST_NAME = 60
+#: Trials of one study. Planning them takes a quarter of an hour, and goes with the square of their number.
+MOST_TRIALS = 100_000
 #: What counts as one step of continuation in each direction of the plan's space.
 _NEAR = {"speed": 0.05, "cadence": 0.10, "size": 0.10, "strength": 0.20, "severity": 0.25, "lean": 0.15, "weights": 0.7, "contact": 0.4}
 _OTHER_PATHOLOGY, _OTHER_SIDE, _FREE_STRIDE_TIME = 1.5, 6.0, 1.0
@@ -143,7 +147,7 @@ class Group(_Strict):
     ``pathology`` may join several tables: "crouch+equinus".
     """
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=_LONGEST_NAME)
     subjects: int = Field(ge=1, le=100_000)
     trials_per_subject: int = Field(1, ge=1, le=1000)
     age_years: Range | None = None
@@ -213,17 +217,20 @@ class Group(_Strict):
 class Declaration(_Strict):
     """A study as written in its YAML."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=_LONGEST_NAME)
     description: str
     seed: int = Field(ge=0)
     engine: Literal["casadi", "moco"] = "casadi"
     groups: tuple[Group, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _names_differ(self) -> Declaration:
+    def _possible(self) -> Declaration:
         names = [group.name for group in self.groups]
         if len(set(names)) != len(names):
             raise ValueError("two groups have the same name")
+        trials = sum(group.subjects * group.trials_per_subject for group in self.groups)
+        if trials > MOST_TRIALS:
+            raise ValueError(f"the groups ask for {trials} trials; give at most {MOST_TRIALS}, or write several studies")
         return self
 
 

@@ -41,6 +41,11 @@ def of(
         raise InputError("validate simulations draws no figures; leave --figures out")
     if pictures is not None and pictures.is_file():
         raise InputError(f"{pictures} is a file; name a folder for the figures")
+    if pictures is not None:
+        try:  # before the work and not after it
+            pictures.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{pictures} cannot be a folder of figures ({error.strerror}); name another one") from error
     if question == "generator":
         from synthgait.generators.quality import evaluate
         from synthgait.validate.generator import table_text

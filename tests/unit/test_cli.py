@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from synthgait import bundled, cli, storage
+from synthgait import bundled, cli, inspection, storage
 from synthgait.conventions import SIGNAL_GROUPS
 from synthgait.simulate import sweep
 from synthgait.trials import Trials
@@ -74,6 +76,27 @@ def test_a_fit_that_cannot_be_is_told_before_the_work(
         assert told.startswith("synthgait: ") and words in told
 
 
+def test_what_cannot_be_written_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path
+) -> None:
+    told = {}
+    for arguments in (
+        ("inspect", data, "--json", tmp_path),
+        ("inspect", data, "--json", data / "told.json"),
+        ("inspect", data, "--json", "/proc/told.json"),
+        ("pack", data, "-o", data / "out.h5"),
+        ("copy", "quick", "--target", data / "quick.yaml"),
+        ("release", data / "folder", "--data", data),
+        ("validate", "coverage", "--data", data, "--figures", data / "figures"),
+    ):
+        assert run(monkeypatch, *arguments) == 2, arguments
+        told[arguments] = capsys.readouterr()
+        assert told[arguments].err.startswith("synthgait: ") and told[arguments].err.count("\n") == 1
+    # a target that cannot be is refused before the work
+    assert [bool(output.out) for output in told.values()] == [False, False, True, *[False] * 4]
+    assert [p.name for p in tmp_path.iterdir()] == ["data.h5"]
+
+
 def test_inspect_writes_figures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path) -> None:
     assert run(monkeypatch, "inspect", data, "--json", "-") == 0
     told = json.loads(capsys.readouterr().out)
@@ -94,6 +117,22 @@ def test_inspect_tells_broken_files(
     path.write_bytes(content)
     assert run(monkeypatch, "inspect", path) == 1
     assert "broken" in capsys.readouterr().out
+
+
+def test_inspect_tells_damaged_solutions(tmp_path: Path) -> None:
+    whole = resources.files("synthgait").joinpath("data/first_walk.npz").read_bytes()
+    path, rng = tmp_path / "walk.npz", np.random.default_rng(0)
+    path.write_bytes(whole)
+    assert inspection.inspect(path)["kind"] == "solution"
+    # where an archive says how its parts are packed: every such header, and the list of them at its end
+    headers = [found.start() for found in re.finditer(b"PK", whole)]
+    kinds = []
+    for start in headers:
+        hit = bytearray(whole)
+        hit[start + rng.integers(6, 12)] ^= 1 << rng.integers(8)
+        path.write_bytes(hit)
+        kinds.append(inspection.inspect(path)["kind"])
+    assert set(kinds) <= {"solution", "broken"} and kinds.count("broken") > 5
 
 
 def test_inspect_tells_folders(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -151,6 +151,38 @@ def test_a_release_that_is_wrong_though_its_sums_are_right_is_found(released: Pa
     wrong("croissant", lambda folder: (folder / "README.md").write_text("other"), "croissant.json")
 
 
+@pytest.mark.parametrize("name", ["", "a/b", ".hidden", "two\nlines", "a: b"])
+def test_a_name_that_no_file_can_begin_with_is_refused(tmp_path: Path, name: str) -> None:
+    storage.write(dataset(1), tmp_path / "a.h5")
+    with pytest.raises(InputError, match="the release's name is"):
+        release.create([tmp_path / "a.h5"], tmp_path / "new", name=name, description="For the tests.")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
+
+
+def test_data_that_make_no_release_are_told(tmp_path: Path) -> None:
+    trials = dataset(1)
+    storage.write(trials, tmp_path / "a.h5")
+    with pytest.raises(InputError, match="'t0' is in the data twice"):
+        release.create([tmp_path / "a.h5"] * 2, tmp_path / "new", name="new", description="For the tests.")
+    trials.table["status"] = "not_converged"
+    storage.write(trials, tmp_path / "a.h5")
+    with pytest.raises(InputError, match="no trial of the data is ok"):
+        release.create([tmp_path / "a.h5"], tmp_path / "new", name="new", description="For the tests.")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
+
+
+def test_damaged_sums_are_told(released: Path, tmp_path: Path) -> None:
+    copy = copied(released, tmp_path)
+    sums = copy / "SHA256SUMS"
+    sums.write_bytes(sums.read_bytes().replace(b"trials.csv", b"trials\xff.csv"))
+    with pytest.raises(InputError, match="download the release again"):
+        release.verify(copy)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "SHA256SUMS").touch()
+    with pytest.raises(InputError, match="lists no files"):
+        release.verify(tmp_path / "empty")
+
+
 def test_inspect_tells_a_release(released: Path, tmp_path: Path) -> None:
     told = inspection.inspect(released)
     assert told["kind"] == "release" and told["n_ok"] == 81

@@ -140,6 +140,62 @@ def test_a_flipped_byte_of_a_signal_is_found(tmp_path: Path) -> None:
         storage.check(path)
 
 
+def test_a_chunk_that_hdf5_would_replace_by_zeros_is_found(tmp_path: Path) -> None:
+    whole, path = tmp_path / "whole.h5", tmp_path / "a.h5"
+    storage.write(some_trials(), whole)
+    for name in ("trials/age_years", "events/time_s"):
+        shutil.copy(whole, path)
+        with h5py.File(path, "r+") as file:
+            kind, rows = file[name].dtype, file[name].shape
+            del file[name]
+            file.create_dataset(name, rows, kind, chunks=(1024,), maxshape=(None,))
+        with pytest.raises(InputError, match=f"/{name} is damaged"):
+            storage.check(path)
+
+
+def test_a_column_that_claims_billions_of_rows_is_told_before_they_are_made(tmp_path: Path) -> None:
+    for name in ("trials/age_years", "trials/trial_id", "events/time_s"):
+        path = tmp_path / f"{name.replace('/', '_')}.h5"
+        storage.write(some_trials(), path)
+        with h5py.File(path, "r+") as file:
+            file[name].resize(2**40, axis=0)
+        begun = time.monotonic()
+        with pytest.raises(InputError, match=name):
+            storage.check(path)
+        assert time.monotonic() - begun < 5.0
+
+
+def test_whatever_byte_is_hit_the_file_is_read_or_told_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    storage.write(some_trials(2, samples=4, groups=("ground_reaction",)), path)
+    block, rng = path.read_bytes(), np.random.default_rng(0)
+    with h5py.File(path) as file:
+        stored = [array.id.get_chunk_info(0) for array in file["trials"].values()]
+    told = 0
+    for place in rng.integers(min(info.byte_offset for info in stored), size=250):
+        hit = bytearray(block)
+        hit[place] ^= 1 << rng.integers(8)
+        path.write_bytes(hit)
+        try:
+            storage.check(path)
+            storage.describe(path)
+            storage.read(path)
+        except InputError:
+            told += 1
+    assert told > 20
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "folder", tmp_path / "file" / "a.h5", Path("/proc/a.h5")):
+        with pytest.raises(InputError, match=f"{path} cannot be written"):
+            storage.write(some_trials(), path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
+    with pytest.raises(InputError, match="folder is no file"):
+        storage.read(tmp_path / "folder")
+
+
 def test_the_checksum_is_that_of_hdf5(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     storage.write(some_trials(40), path)
@@ -173,7 +229,7 @@ def test_other_files_are_told(tmp_path: Path) -> None:
 def test_check_finds_broken_rules(tmp_path: Path) -> None:
     trials = some_trials()
     trials.table.loc[1, "trial_id"] = "trial_0_0"
-    with pytest.raises(InputError, match="twice"):
+    with pytest.raises(InputError, match="'trial_0_0' twice"):
         storage.write(trials, tmp_path / "a.h5")
     trials = some_trials()
     trials.table["status"] = "wonderful"

@@ -145,6 +145,14 @@ def test_a_group_may_have_two_pathologies_at_once(tmp_path: Path) -> None:
         ("free_cadence: 0.25", "step_length_factor: [0.8, 1.2]", "give one of them"),
         ("    free_cadence: 0.25\n", "", "cadence_factor is asked of nobody, as free_cadence is 1"),
         ("cadence_factor: [0.75, 1.25]", "step_length_factor: [0.1, 1.2]", "step_length_factor is .0.1, 1.2."),
+        ("[0.6, 1.6]", "1.2", r"groups\.0\.walking_speed_mps: write a list, as \[1, 2\] \(given 1\.2\)"),
+        ("tracking_weight: [0.5, 1.5]", "tracking_weight: high", r"task\.tracking_weight: write a number or a range .* \(given 'high'\)"),
+        ("tracking_weight: [0.5, 1.5]", "tracking_weight: [0, 1, 2]", r"task\.tracking_weight: write a number or a range"),
+        ("task: {tracking_weight: [0.5, 1.5], contact_stiffness_factor: [0.5, 2.0]}", "task:", r"task: write keys and values"),
+        ("name: test", "name: " + 61 * "a", "name: String should have at most 60 characters"),
+        ("name: adults", "name: " + 61 * "a", r"groups\.0\.name: String should have at most 60 characters"),
+        ("subjects: 12", "subjects: 100000", "the groups ask for 300004 trials; give at most 100000"),
+        ("groups:", "nested: " + 5000 * "[", "nested too deeply"),
     ],
 )
 def test_an_error_is_one_sentence_that_names_the_key(tmp_path: Path, old: str, new: str, told: str) -> None:
@@ -152,6 +160,13 @@ def test_an_error_is_one_sentence_that_names_the_key(tmp_path: Path, old: str, n
     with pytest.raises(InputError, match=told) as error:
         load(tmp_path, GOOD.replace(old, new, 1))
     assert "\n" not in str(error.value) and "test.yaml" in str(error.value)
+
+
+def test_the_longest_names_fit_into_a_dataset(tmp_path: Path) -> None:
+    text = GOOD.replace("name: test", "name: " + 60 * "a").replace("name: adults", "name: " + 60 * "b")
+    trial = load(tmp_path, text).plan()[0]
+    # up to 100,000 people: one digit more than here
+    assert len(trial.subject.subject_id) < 128 and len(trial.trial_id) < 128
 
 
 def test_a_study_that_is_not_there() -> None:

@@ -275,6 +275,23 @@ def test_a_running_scheduler_is_used_and_a_killed_dask_worker_loses_nothing(undi
         sweep.run(study, tmp_path / "other", scheduler="tcp://127.0.0.1:9", progress=False, steps=STEPS)
 
 
+def test_a_cluster_that_is_lost_is_one_sentence_and_nothing_is_lost(undisturbed: Path, study: Study, tmp_path: Path) -> None:
+    import dask
+    from distributed import LocalCluster
+
+    environment = {"PYTHONPATH": os.pathsep.join([str(STANDINS), *sys.path]), "STANDIN_SECONDS": "0.3"}
+    with dask.config.set({"distributed.nanny.environ": environment}), ThreadPoolExecutor(1) as thread:
+        with LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster:
+            packed = thread.submit(sweep.run, study, tmp_path / "run", 1, cluster.scheduler_address, False, STEPS)
+            deadline = time.monotonic() + 60
+            while len(list((tmp_path / "run").glob("units/*.h5"))) < 2 and time.monotonic() < deadline:
+                time.sleep(0.01)
+        with pytest.raises(InputError, match="the same command goes on"):
+            packed.result(timeout=60)
+    assert len(list((tmp_path / "run").glob("units/*.h5"))) >= 2
+    same_bytes(sweep.run(study, tmp_path / "run", progress=False, steps=STEPS), undisturbed)
+
+
 def test_a_folder_of_another_configuration_is_refused(study: Study, undisturbed: Path, tmp_path: Path) -> None:
     path = tmp_path / "other.yaml"
     path.write_text(STUDY.replace("seed: 5", "seed: 6"))

@@ -50,6 +50,14 @@ def test_figures_that_cannot_be_drawn_are_one_sentence(
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="is a file"):
         verdicts.of("coverage", pictures=tmp_path / "file")
+    with pytest.raises(InputError, match="cannot be a folder of figures"):
+        verdicts.of("coverage", data=[tmp_path / "none.h5"], pictures=tmp_path / "file" / "x")
+
+
+@pytest.mark.parametrize("limit", [0.0, -5.0, float("nan"), float("inf")])
+def test_a_limit_that_is_no_time_is_refused(limit: float) -> None:
+    with pytest.raises(InputError, match="limit of a Moco solve"):
+        verdicts.bench("simulate", moco_limit_s=limit)
 
 
 def test_what_could_not_be_read_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

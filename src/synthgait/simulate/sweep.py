@@ -84,7 +84,7 @@ def run(
         The packed dataset, ``<out_dir>/<study name>.h5``.
 
     Raises:
-        InputError: the folder holds another study's run or cannot be one, or no scheduler answers.
+        InputError: the folder holds another study's run or cannot be one, or no scheduler answers or its cluster fails.
     """
     out = Path(out_dir)
     if scheduler is None and workers < 1:
@@ -310,10 +310,11 @@ def _executor(n_workers: int, scheduler: str | None) -> Iterator[tuple[Callable[
     }
     with contextlib.ExitStack() as stack:
         stack.enter_context(dask.config.set(settings))
-        # it warns of every trial that is cancelled when a sweep is stopped
-        told_by = logging.getLogger("distributed.worker.state_machine")
-        stack.callback(told_by.setLevel, told_by.level)
-        told_by.setLevel(logging.ERROR)
+        # they tell of every trial that is cancelled when a sweep is stopped, and with a traceback of a scheduler that is gone
+        for name, level in (("distributed.worker.state_machine", logging.ERROR), ("distributed.client", logging.CRITICAL)):
+            told_by = logging.getLogger(name)
+            stack.callback(told_by.setLevel, told_by.level)
+            told_by.setLevel(level)
         if scheduler is None:
             stack.callback(close_all)
             cluster: Any = stack.enter_context(
@@ -338,7 +339,15 @@ def _executor(n_workers: int, scheduler: str | None) -> Iterator[tuple[Callable[
 
         def finished() -> _Outcome:
             future = next(futures)
-            outcome = future.result()
+            try:
+                outcome = future.result()
+            except Exception as error:
+                # whatever a trial does is an outcome; what comes here instead is the cluster's
+                if scheduler is None:
+                    raise
+                why = " ".join(str(error).split()) or type(error).__name__
+                mend = "see to it, and the same command goes on from there"
+                raise InputError(f"the dask cluster of {scheduler} lost a trial ({why}); {mend}") from error
             future.release()
             return outcome
 

@@ -7,6 +7,7 @@ both engines (CasADi, OpenSim Moco), the certificate and the sweep can use them.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass, fields
 from io import BytesIO
 from pathlib import Path
@@ -150,7 +151,17 @@ class WalkingSolution:
         try:
             with np.load(source, allow_pickle=False) as stored:
                 values = {f.name: stored[f.name] for f in fields(cls)}
-        except (OSError, ValueError, KeyError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            AttributeError,
+            EOFError,
+            RuntimeError,
+            MemoryError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
             name = block if isinstance(block, Path) else "a solution"
             raise InputError(f"{name} is damaged or no solution of synthgait ({error}); solve it again") from error
         return cls(**{k: v.item() if v.ndim == 0 else v for k, v in values.items()})

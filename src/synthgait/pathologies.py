@@ -179,7 +179,7 @@ class HabitChange(_Change):
 class Pathology(_Strict):
     """One table of ``simulations/pathologies``.
 
-    ``sides`` are the affected sides that occur, ``age_years`` the ages a study may draw, ``changes``
+    ``sides`` are the affected sides that occur, ``age_years`` the ages drawn where a study gives none, ``changes``
     those of the body, ``task`` those of the walking task and ``habits`` those of the curves it is pulled to.
     """
 

@@ -247,6 +247,19 @@ def test_angles_forget_their_zero_and_refuse_degrees() -> None:
         poses.featurise_angles({name: np.rad2deg(values) for name, values in angles.items()}, RATE, w.Body())
 
 
+@pytest.mark.parametrize(
+    ("signs", "told"), [((1, -1), "one has the opposite"), ((-1, 1), "one has the opposite"), ((-1, -1), "have the opp")]
+)
+def test_angles_that_are_negative_in_flexion_are_refused(signs: tuple[int, int], told: str) -> None:
+    hip, knee = signs
+    t = np.arange(0, 10, 0.01)
+    angles = {"hip_flexion_l": hip * 0.4 * np.cos(2 * np.pi * t), "knee_flexion_l": knee * (0.5 - 0.5 * np.cos(2 * np.pi * (t - 0.2)))}
+    with pytest.raises(InputError, match=f"hip_flexion_l.*knee_flexion_l.*{told}.*flexion is positive"):
+        poses.featurise_angles(angles, RATE, w.Body())
+    with pytest.raises(InputError, match="flexion is positive"):  # one cycle of a table of curves
+        poses.one_cycle(list(angles), np.stack([values[:100] for values in angles.values()], axis=1), 1.0, w.Body())
+
+
 def test_one_closed_cycle_is_one_stride_and_a_cut_one_is_found() -> None:
     t = np.arange(101) * 1.07 / 100
     cycle = {"hip_flexion_r": 0.4 * np.cos(2 * np.pi * t / 1.07), "knee_flexion_r": 0.5 - 0.5 * np.cos(2 * np.pi * (t / 1.07 - 0.2)) ** 3}

@@ -291,6 +291,20 @@ def test_a_sensor_is_bridged_cut_or_left_out_and_what_is_beside_the_section_is_n
     assert recordings.load(folder)[0].start_s == 4.0
 
 
+@pytest.mark.parametrize(
+    ("before_s", "after_s", "start_s", "end_s"), [(3.0, 0.0, 3.0, 12.99), (0.0, 1.0, 0.0, 9.99), (0.3, 0.3, 0.0, 10.59)]
+)
+def test_what_only_fills_a_file_up_is_no_part_of_the_walk(caplog, before_s, after_s, start_s, end_s):
+    def filled(values):
+        return np.concatenate([np.full(round(before_s * RATE), values[0]), values, np.zeros(round(after_s * RATE))])
+
+    padded = recording(signals={name: filled(values) for name, values in imu_signals().items()}, start_s=None, end_s=None)
+    found = padded.section()
+    assert (0.0 if padded.start_s is None else padded.start_s) == pytest.approx(start_s, abs=0.02)
+    assert found.samples == pytest.approx((end_s - start_s) * RATE + 1, abs=2)
+    assert ("repeats one sample at its ends" in caplog.text) == (max(before_s, after_s) > 0.5)
+
+
 def test_joint_angles_are_bridged_or_left_out(caplog):
     time = np.arange(400) / RATE
     angles = {name: 0.3 * np.sin(time) for name in ("hip_flexion_r", "knee_flexion_r", "pelvis_list")}

@@ -89,7 +89,7 @@ class Recording:
         variant: "main", or which reading of the same walk this is ("camera_scale", "root_relative").
         walk_id: the same for all recordings of one walk; empty means the recording_id.
         start_s, end_s: the walking section that the truth describes, from the first sample; None: all. It is cut
-            to where hips, knees and ankles are seen.
+            to where hips, knees and ankles are seen, and does not hold what only fills a file up (one sample repeated).
         age_years, sex, height_m, mass_kg, leg_length_m, pathology, affected_side: None when unknown.
         focal_px: focal length, in pixels, of the standing camera whose picture shows key points; None when unknown.
         truth: any of ``TRUTH``; reference_source says where it comes from.
@@ -140,6 +140,13 @@ class Recording:
 
     def _make_whole(self) -> None:
         rate, (first, last) = self.sampling_rate_hz, self._bounds()
+        if rate is not None:
+            whole, (first, last) = (first, last), gaps.without_padding(self.signals, rate, first, last)
+            if (first, last) != whole:
+                self.start_s, self.end_s = first / rate, (last - 1) / rate
+                _LOG.warning(
+                    "recording %s repeats one sample at its ends; it is cut to %.2f to %.2f s", self.name, self.start_s, self.end_s
+                )
         made = gaps.whole(self.name, self.signals, _PARTS[self.kind], _LEGS.get(self.kind, ()), rate, first, last, blank=self.kind in _AXES)
         self.signals = made.signals
         if rate is not None and (made.first, made.last) != (first, last):

@@ -1,7 +1,8 @@
 """Missing samples of a recording: short gaps are bridged, what lacks more is left out, or the section ends where they begin.
 
-In: channels, some with missing samples (NaN or infinite), and the walking section. Out: channels that are whole within
-the section, which may have become shorter, and sentences about what was done. Samples outside the section stay as they are.
+In: channels, some with missing samples (NaN, infinite, or one sample repeated to fill a file up), and
+the walking section. Out: channels that are whole within the section, which may have become shorter, and
+sentences about what was done. Samples outside the section stay as they are.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from synthgait.errors import InputError
 
 #: What is out of sight for longer may have gone anywhere in between (a swing lasts 0.4 s).
 LONGEST_GAP_S = 0.3
+#: For so long nobody is so still that no sensor's last digit changes.
+_SHORTEST_PADDING_S = 0.5
 #: A shorter piece holds no whole stride.
 _SHORTEST_SPAN_S = 1.0
 
@@ -83,6 +86,19 @@ def whole(
     return Whole(
         {channel: _filled(values, first, last) for channel, values in signals.items() if part_of(channel) in kept}, first, last, said
     )
+
+
+def without_padding(signals: dict[str, np.ndarray], rate: float, first: int, last: int) -> tuple[int, int]:
+    """The section's first sample and one past its last without the same values over and over at its ends: files that were filled
+    up to a common length, or sensors that went on sending what they sent last. All of it where nothing ever changes.
+    """
+    stacked = np.stack([values[first:last] for values in signals.values()])
+    changes = np.flatnonzero((stacked[:, 1:] != stacked[:, :-1]).any(axis=0))
+    if not len(changes):
+        return first, last
+    starts, ends = int(changes[0]), int(changes[-1]) + 2
+    shortest = _SHORTEST_PADDING_S * rate
+    return first + (starts if starts >= shortest else 0), (first + ends if last - first - ends >= shortest else last)
 
 
 def _seen(signals: dict[str, np.ndarray], part_of: Callable[[str], str], first: int, last: int, longest: int) -> dict[str, np.ndarray]:

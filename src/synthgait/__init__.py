@@ -3,6 +3,7 @@
 The front door, opened on first use so that importing it is quick and loads neither torch, casadi nor
 opensim (the last two cannot share a process)::
 
+    rng = numpy.random.default_rng(0)
     seed = synthgait.simulate("quick", out="runs/quick")          # OpenSim people walk
     model = synthgait.train("diffusion", seed)                    # a generator learns from them
     gaits = model.sample(1000, age_years=(65, 85), seed=1)        # new strides, on demand

@@ -102,12 +102,15 @@ def one_sentence(error: ValidationError) -> str:
 
 
 def listing() -> list[tuple[str, str]]:
-    """Name and first sentence of every declaration: ``simulations/quick``, ``simulations/pathologies/crouch``, ..."""
+    """Name of every declaration (``simulations/quick``, ``simulations/pathologies/crouch``, ...) and the first line of its
+    description, or the names of its classes where it has none.
+    """
     rows = []
     for kind in KINDS:
         for path in sorted(folder(kind).rglob("*.yaml")):
-            description = str(read_yaml(path).get("description", "")).strip().splitlines()
-            rows.append((str(Path(kind) / path.relative_to(folder(kind)).with_suffix("")), description[0] if description else ""))
+            content = read_yaml(path)
+            description = str(content.get("description", "")).strip().splitlines() or [f"Classes: {', '.join(map(str, content))}."]
+            rows.append((str(Path(kind) / path.relative_to(folder(kind)).with_suffix("")), description[0]))
     return rows
 
 

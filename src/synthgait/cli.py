@@ -108,7 +108,10 @@ def list_declarations() -> None:
 
 
 @app.command()
-def copy(name: Annotated[str, typer.Argument(help="A name of `synthgait list`.")], target: Path = Path()) -> None:
+def copy(
+    name: Annotated[str, typer.Argument(help="A name of `synthgait list`.")],
+    target: Annotated[Path, typer.Option(help="A folder, or the file to write.")] = Path(),
+) -> None:
     """Copy a bundled declaration, to edit it."""
     from synthgait import bundled
 
@@ -209,9 +212,14 @@ def fit(
 def estimate(
     walk: Annotated[Path, typer.Argument(help="CSV of one walk (time_s and the sensor's channels), or a folder of recordings.")],
     sensor: Annotated[
-        str | None, typer.Option(help="lower_back, foot, shank, thigh, keypoints_3d, keypoints_2d or joint_angles; a folder needs none.")
+        str | None,
+        typer.Option(
+            help="lower_back, foot, shank, thigh (several: foot+shank), keypoints_3d, keypoints_2d or joint_angles; a folder needs none."
+        ),
     ] = None,
-    estimator: Annotated[Path | None, typer.Option(help="A fitted one's folder, or a bundled one's name, as muscle_activation.")] = None,
+    estimator: Annotated[
+        Path | None, typer.Option(help="A fitted one's folder, or a bundled one's name (gait_parameters or muscle_activation).")
+    ] = None,
     height: Annotated[float | None, typer.Option(help="Body height in m.")] = None,
     leg_length: Annotated[float | None, typer.Option(help="Leg length in m.")] = None,
     focal: Annotated[float | None, typer.Option(help="Focal length in pixels of the standing camera of keypoints_2d.")] = None,
@@ -249,8 +257,12 @@ def ablate(
     data: Annotated[list[Path] | None, typer.Option("--data", help="Seed datasets; by default the bundled one.")] = None,
     generated: Annotated[Path | None, typer.Option(help="Generated strides, of `synthgait generate`.")] = None,
     sensor: Annotated[list[str] | None, typer.Option("--sensor", help="By default lower_back; may be repeated.")] = None,
-    strides: Annotated[list[int] | None, typer.Option("--strides", help="How many to learn from; may be repeated.")] = None,
-    people: Annotated[list[int] | None, typer.Option("--people", help="Real people to train on, 0 for none; may be repeated.")] = None,
+    strides: Annotated[
+        list[int] | None, typer.Option("--strides", help="How many to learn from, by default 100, 1000 and 10000; may be repeated.")
+    ] = None,
+    people: Annotated[
+        list[int] | None, typer.Option("--people", help="Real people to train on, by default 1, 2 and 4, 0 for none; may be repeated.")
+    ] = None,
     recipe: Annotated[str, typer.Option(help="The networks and their training, as of fit.")] = "gait_parameters",
     plot: Annotated[Path | None, typer.Option(help="A PNG to draw.")] = None,
     json_path: Json = None,
@@ -281,7 +293,7 @@ def bench(
 def run_demo(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of everything it makes.")] = Path("runs/demo"),
     recordings: Annotated[Path | None, typer.Option(help="Folder of real recordings.")] = None,
-    workers: int = 2,
+    workers: Annotated[int, typer.Option(help="Processes that simulate and generate.")] = 2,
 ) -> None:
     """Run the whole line: simulate, train, generate, sense, fit, validate, report."""
     from synthgait import demo

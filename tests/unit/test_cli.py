@@ -151,7 +151,8 @@ def test_inspect_tells_folders(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 def test_list_copy_and_pack(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, data: Path) -> None:
     assert run(monkeypatch, "list") == 0
-    assert "simulations/quick" in capsys.readouterr().out
+    listed = capsys.readouterr().out
+    assert "simulations/quick" in listed and "Classes: laboratory, wearable." in listed
     assert run(monkeypatch, "copy", "quick", "--target", tmp_path) == 0
     assert (tmp_path / "quick.yaml").read_text().startswith("name: quick")
     assert run(monkeypatch, "copy", "quick", "--target", tmp_path) == 2

@@ -243,6 +243,12 @@ def test_the_rows_have_the_keys_of_the_issue_and_count_failures(tmp_path):
     assert all(set(row) >= ROW_KEYS for row in result)
     row = next(r for r in result if r["method"] == "zero_shot" and r["quantity"] == "walking_speed_mps")
     assert row["bias"] == pytest.approx(0.1) and row["n_people"] == 3 and row["n_failed"] == 1
+    others = [r for r in result if r["method"] != "zero_shot" and r["quantity"] == "walking_speed_mps" and r["n_recordings"]]
+    assert others and all(r["n_shared"] == 3 and r["mae_ours_shared"] == pytest.approx(0.1) for r in others)
+    # of a floor that reads all four only the three that ours reads are compared
+    mean = next(r for r in others if r["method"] == "floor:mean")
+    assert mean["n_recordings"] == 4 and mean["mae"] != pytest.approx(mean["mae_shared"])
+    assert "(on the 3 that both read " in verb.as_text(result)
     verb.write_json(result, tmp_path / "rows.json")
     assert "zero_shot" in verb.as_text(result) and (tmp_path / "rows.json").read_text().startswith("[")
     with pytest.raises(InputError, match="truth"):

@@ -242,10 +242,11 @@ def _short(summary: pd.DataFrame) -> pd.DataFrame:
             "sensor": str(row["sensor"]).replace("_", " "),
             "MAE of": f"{what}, {unit}",
         }
-        best = min((v for v in (row["floor"], row["peer"]) if not np.isnan(v)), default=np.nan)
-        cells["ours"] = ("✓ " if row["ours"] <= best else "" if np.isnan(best) else "✗ ") + _number(row["ours"], unit)
+        others = [kind for kind in ("floor", "peer") if not np.isnan(row[kind])]
+        better = all(row[f"ours_beside_{kind}"] <= row[kind] for kind in others)
+        cells["ours"] = ("" if not others else "✓ " if better else "✗ ") + _number(row["ours"], unit)
         for kind in ("floor", "peer"):
-            cells[f"best {kind}"] = "–" if np.isnan(row[kind]) else f"{_number(row[kind], unit)} ({row[kind + '_name'].replace('_', ' ')})"
+            cells[f"best {kind}"] = _other(row, kind, unit) if kind in others else "–"
         told.append(cells | {"recordings": row["recordings"] or "–", "people": row["people"] or "–"})
     frame = pd.DataFrame(told)
     return frame.drop(columns=[c for c in ("best floor", "best peer") if (frame[c] == "–").all()])
@@ -278,6 +279,12 @@ def _agreement(rows: pd.DataFrame) -> str:
             )
         parts.append(f"<p>Group: {escape(str(group))}</p>" + _table(pd.DataFrame(told), emphasised="ours, zero-shot"))
     return "".join(parts)
+
+
+def _other(row: Mapping[Any, Any], kind: str, unit: str) -> str:
+    """Error and name of another method, and ours where it was read on fewer recordings."""
+    there = "" if row[f"ours_beside_{kind}"] == row["ours"] else f"; ours there {_number(row[f'ours_beside_{kind}'], unit)}"
+    return f"{_number(row[kind], unit)} ({row[kind + '_name'].replace('_', ' ')}{there})"
 
 
 def _plots(pairs: pd.DataFrame | None, dataset: str, sensor: str) -> str:

@@ -44,6 +44,8 @@ _IMU_SENSORS: dict[str, tuple[tuple[tuple[str, ...], ...], str]] = {
     "thigh": ((("thigh_r",), ("thigh_l",)), "thigh"),
 }
 _FLOOR = "floor:"
+#: Name of our own method.
+OURS = "zero_shot"
 #: Label of all worn sensors that a recording has, where there are several.
 TOGETHER = "worn_together"
 #: Label, in the place of a sensor, of recordings of which nothing could be read.
@@ -95,7 +97,7 @@ def pairs(
     recordings: Sequence[Recording],
     estimator: Estimator | None = None,
     *,
-    method: str = "zero_shot",
+    method: str = OURS,
     peers: Sequence[Any] = (),
     floors: Sequence[Callable[[], Floor]] = FLOORS,
     real_baseline: bool = False,
@@ -207,7 +209,7 @@ def compared(view: Recording, label: str, method: str, predict: Callable[[], dic
     return rows
 
 
-def unread(refused: Iterable[Refused], method: str = "zero_shot") -> list[dict[str, Any]]:
+def unread(refused: Iterable[Refused], method: str = OURS) -> list[dict[str, Any]]:
     """Rows of ``pairs`` of recordings that could not be read, of which neither sensor nor truth is known."""
     blank = {"sensor": UNREAD, "group": "unknown", "quantity": QUANTITIES[0], "method": method, "subject_id": "", "truth": np.nan}
     return [
@@ -226,13 +228,15 @@ def scored(table: pd.DataFrame, where: str = "") -> pd.DataFrame:
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Agreement per dataset, sensor, group, quantity and method. Where a dataset has several groups, the
     group "all" follows. ``n_failed`` counts recordings the method could not read (in no statistic); those that nobody could
-    are rows of the sensor ``UNREAD``.
+    are rows of the sensor ``UNREAD``. Rows of other methods than ours say how both do on the ``n_shared`` recordings that
+    both read: ``mae_shared`` and ``mae_ours_shared`` (None where there are none).
     """
     result = []
     keys = ["dataset", "sensor", "group", "quantity", "method"]
     several = table[table["sensor"] != UNREAD].groupby("dataset")["group"].nunique()
     both = table[(table["dataset"].map(several).fillna(1) > 1) & (table["sensor"] != UNREAD)].assign(group="all")
     whole = pd.concat([table, both], ignore_index=True) if len(both) else table
+    ours = {key: part.set_index("recording_id")["estimate"] for key, part in whole[whole["method"] == OURS].groupby(keys[:-1])}
     for key, part in whole.groupby(keys, sort=True):
         row: dict[str, Any] = dict(zip(keys, key, strict=True))
         if row["quantity"].startswith(emg.CURVES):
@@ -244,8 +248,17 @@ def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
         else:
             row |= {"n_recordings": 0, "n_people": 0} | dict.fromkeys(("mae", "mape", "bias", "loa_low", "loa_high", "r", "icc"))
         row["n_failed"] = len(part) - len(good)
-        result.append(row)
+        result.append(row | ({} if row["method"] == OURS else _shared(good, ours.get(key[:-1]))))
     return result
+
+
+def _shared(good: pd.DataFrame, ours: pd.Series | None) -> dict[str, Any]:
+    """How another method and ours (recording_id -> estimate) do where both gave an estimate."""
+    answered = good.assign(ours=np.nan if ours is None else good["recording_id"].map(ours)).dropna(subset="ours")
+    if not len(answered):
+        return {"n_shared": 0, "mae_shared": None, "mae_ours_shared": None}
+    errors = [float((answered[name] - answered["truth"]).abs().mean()) for name in ("estimate", "ours")]
+    return {"n_shared": len(answered), "mae_shared": errors[0], "mae_ours_shared": errors[1]}
 
 
 def run(
@@ -259,10 +272,11 @@ def as_text(result: Sequence[dict[str, Any]], quantities: Sequence[str] | None =
     """The rows as a table for people: error, bias, limits of agreement and correlation."""
     lines = []
     heading = None
+    read_by_us = {(_title(row), row["quantity"]): row["n_recordings"] for row in result if row["method"] == OURS}
     for row in result:
         if quantities is not None and row["quantity"] not in quantities:
             continue
-        title = f"{row['dataset']} · {row['sensor']} · {row['group']}"
+        title = _title(row)
         if title != heading:
             lines += [
                 "",
@@ -273,11 +287,17 @@ def as_text(result: Sequence[dict[str, Any]], quantities: Sequence[str] | None =
         mae = f"{_text(row['mae'])} [{_text(row.get('mae_ci_low'))}, {_text(row.get('mae_ci_high'))}]"
         limits = f"{_text(row['loa_low'])} to {_text(row['loa_high'])}"
         failed = f"  ({row['n_failed']} unreadable)" if row["n_failed"] else ""
+        if row.get("n_shared") and row["n_shared"] < max(row["n_recordings"], read_by_us.get((title, row["quantity"]), 0)):
+            failed += f"  (on the {row['n_shared']} that both read {_text(row['mae_shared'])}, ours {_text(row['mae_ours_shared'])})"
         lines.append(
             f"  {row['quantity']:18} {row['method']:24} {row['n_recordings']:4d} {row['n_people']:6d} {mae:>22} {_text(row['bias']):>8} "
             f"{limits:>18} {_text(row['r'], 2):>6} {_text(row['icc'], 2):>6}{failed}"
         )
     return "\n".join(lines).strip("\n")
+
+
+def _title(row: Mapping[str, Any]) -> str:
+    return f"{row['dataset']} · {row['sensor']} · {row['group']}"
 
 
 def _text(value: float | None, digits: int = 3) -> str:

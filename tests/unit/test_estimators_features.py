@@ -53,6 +53,14 @@ def test_mounting_does_not_matter_and_axes_are_the_walkers() -> None:
         assert np.allclose(turned.cycles, reference.cycles, atol=2e-3)
 
 
+@pytest.mark.parametrize("rate_hz", [25.0, 50.0, 60.0, 120.0, 204.8, 240.0, 1000.0])
+def test_who_is_far_away_does_not_tremble_at_another_rate(rate_hz: float) -> None:
+    time = np.arange(int(20 * rate_hz)) / rate_hz
+    found = w.to_working_rate(np.stack([np.full_like(time, 30.0), 1.5 * time], axis=1), rate_hz)
+    again = np.arange(len(found)) / w.WORKING_RATE_HZ
+    assert np.abs(found - np.stack([np.full_like(again, 30.0), 1.5 * again], axis=1))[:-100].max() < 1e-3
+
+
 def test_pendulum_gives_its_step_length() -> None:
     leg = 0.9
     found = trunk.featurise(mounted(trunk_signal(1.2), Rotation.identity()), RATE, w.Body(leg_length_m=leg))

@@ -12,6 +12,8 @@ from standin_recordings import standin_people
 from synthgait import signal_events
 from synthgait.conventions import GRAVITY_MPS2, IMU_CHANNELS
 from synthgait.errors import InputError
+from synthgait.estimators.features import limbs
+from synthgait.estimators.features.windows import Body
 from synthgait.inertial import foot_strides
 from synthgait.recordings import Recording
 from synthgait.validate import floors, peers
@@ -61,6 +63,18 @@ def test_zero_velocity_integration_gives_the_stride_length(length, duration, mou
     assert strides.length_m.mean() == pytest.approx(length, abs=0.01)
     assert (strides.end_s - strides.start_s).mean() == pytest.approx(duration, abs=0.01)
     assert np.abs(strides.heading_rad).max() < 0.02
+
+
+@pytest.mark.parametrize("stands_s", [1.0, 1.6])
+def test_a_foot_that_stands_between_strides_walks_no_slower(stands_s):
+    signals = {}
+    for placement, delay in (("foot_r", 0.0), ("foot_l", 0.6)):
+        strides = [np.hstack(foot_imu(1.2, 1.2, 5, delay_s=delay)) for _ in range(5)]
+        bouts = [np.concatenate([np.tile(bout[-1], (round(stands_s * RATE), 1)), bout]) for bout in strides]
+        signals |= {f"{placement}_{c}": v for c, v in zip(IMU_CHANNELS, np.concatenate(bouts).T, strict=True)}
+    found = limbs.featurise(signals, RATE, Body(leg_length_m=1.0), "foot")
+    speed = np.exp(found.base) / found.stride_time_s
+    assert len(speed) > 8 and np.median(speed) == pytest.approx(1.0, rel=0.03)
 
 
 def test_the_shank_floor_integrates():

@@ -31,7 +31,7 @@ def gait_events(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, sens
     Returns ``time_s`` (from the first sample), ``side`` ("r", "l", or "" where a sensor does not tell) and ``event``
     ("initial_contact" or "final_contact"), lists of one length.
     """
-    time_s, side = _landings(signals, sampling_rate_hz, sensor)
+    time_s, side = _landings(signals, sampling_rate_hz, sensor, float(found["stride_time_s"]))
     centre = np.asarray(found["strides"]["time_s"], float)
     if not len(time_s) or not len(centre):
         return {"time_s": [], "side": [], "event": []}
@@ -46,10 +46,10 @@ def gait_events(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, sens
     return {name: [event[i] for event in events] for i, name in enumerate(("time_s", "side", "event"))}
 
 
-def _landings(signals: Mapping[str, np.ndarray], rate: float, sensor: str) -> tuple[np.ndarray, np.ndarray]:
+def _landings(signals: Mapping[str, np.ndarray], rate: float, sensor: str, stride_time_s: float) -> tuple[np.ndarray, np.ndarray]:
     if sensor == "lower_back":
         values = imu(signals, sensor)
-        contacts = signal_events.lower_back_contacts(values[:, :3], values[:, 3:], rate)
+        contacts = signal_events.lower_back_contacts(values[:, :3], values[:, 3:], rate, stride_time_s)
         return contacts.time_s, contacts.side
     if sensor in ("foot", "shank"):
         worn: Sequence[str] = [s for s in SIDES if f"{sensor}_{s}_acc_x" in signals]

@@ -33,6 +33,8 @@ WALKING_DEVIATION_MPS2 = 0.5
 #: How much of a step after the trunk's rise through zero a foot lands: the median of 60 simulated walkers of all kinds
 #: (half of them between 0.08 and 0.17).
 _LANDING_AFTER_RISE = 0.141
+#: Hips are this far apart at least, in legs (as for ``estimators.features.poses``).
+_LEAST_HIPS_LEGS = 0.03
 #: What lies farther apart is no step but a stop (``estimators.terms`` has the same border in strides).
 _STOPPED_STEPS = 1.5
 
@@ -324,12 +326,32 @@ def forward_axis(points: dict[str, np.ndarray]) -> np.ndarray:
     return axis if ahead >= 0 else -axis
 
 
+def _facing(points: dict[str, np.ndarray], sampling_rate_hz: float) -> np.ndarray | None:
+    """Unit vectors (T, 3), horizontal, across the line of the hips, to where knees bend; None where that line is not to be seen."""
+    if not {"hip_r", "hip_l", "knee_r", "knee_l"} <= set(points):
+        return None
+    right = low_pass(points["hip_r"] - points["hip_l"], STEP_FREQUENCY_RANGE_HZ[0], sampling_rate_hz)
+    facing = np.cross((0.0, 1.0, 0.0), right)
+    width = np.linalg.norm(facing, axis=1, keepdims=True)
+    if np.median(width) < _LEAST_HIPS_LEGS * np.median((points["hip_r"] - points["ankle_r"])[:, 1]):
+        return None
+    facing /= width + 1e-9
+    bend = sum(points[f"knee_{s}"] - 0.5 * (points[f"hip_{s}"] + points[f"ankle_{s}"]) for s in ("r", "l"))
+    return facing if np.sum(facing * bend) >= 0 else -facing
+
+
 def keypoint_contacts(points: dict[str, np.ndarray], sampling_rate_hz: float) -> Contacts:
     """Initial contacts from key points ``ankle_l``, ``ankle_r`` (T, 3): a foot lands when it is farthest
-    in front of the other one (Zeni et al., Gait Posture 2008;27:710, take the distance to the sacrum).
+    in front of the other one (Zeni et al., Gait Posture 2008;27:710, take the distance to the sacrum). In front is where
+    the walker goes; where that is not the way that he or she faces all along (to and fro, round a bend, borne back by a belt),
+    where they face.
     """
     forward = forward_axis(points)
-    apart = low_pass((points["ankle_r"] - points["ankle_l"]) @ forward, 6.0, sampling_rate_hz)
+    facing = _facing(points, sampling_rate_hz)
+    if facing is not None and (facing @ forward).min() < np.cos(TURN_ANGLE_RAD):
+        forward = facing
+    ahead = np.sum((points["ankle_r"] - points["ankle_l"]) * forward, axis=1)
+    apart = low_pass(ahead, 6.0, sampling_rate_hz)
     times, sides = [], []
     least = 0.4 * np.percentile(np.abs(apart), 95)
     for sign, side in ((1.0, "r"), (-1.0, "l")):

@@ -227,6 +227,24 @@ def test_key_point_floors(moving, heading):
         assert floor.predict(walk)["walking_speed_mps"] == pytest.approx(1.2, rel=0.01)
 
 
+@pytest.mark.parametrize("way", ["to and fro", "borne back", "round a bend"])
+def test_sides_of_landings_are_right_whichever_way_a_pose_faces(way):
+    points = pose(0.6, 0.5).points()
+    time = np.arange(1200) / RATE
+    for side, width in (("r", 0.1), ("l", -0.1)):
+        for joint in ("hip", "knee", "ankle"):
+            points[f"{joint}_{side}"] = points[f"{joint}_{side}"] + (0.0, 0.0, width)
+    place = points["pelvis"] * (1.0, 0.0, 1.0)
+    heading = {"to and fro": np.pi * (time > 6.0), "borne back": 0.0 * time, "round a bend": 0.5 * time}[way]
+    step = (1.2 if way != "borne back" else -0.1) / RATE
+    path = np.cumsum(step * np.column_stack([np.cos(heading), 0.0 * time, -np.sin(heading)]), axis=0)
+    turn = Rotation.from_rotvec(np.outer(heading, (0.0, 1.0, 0.0)))
+    moved = {joint: turn.apply(xyz - place) + path for joint, xyz in points.items()}
+    contacts = signal_events.keypoint_contacts(moved, RATE)
+    right = (contacts.side == "r") == (np.round(contacts.time_s / 0.5) % 2 == 0)
+    assert len(right) >= 22 and right[np.abs(contacts.time_s - 6.0) > 0.6].all()
+
+
 def test_poses_whose_truth_is_their_own_way_are_taken_on_the_spot():
     walk = pose(0.6, 0.5)
     ((_, _, shown),) = verb.sensor_views(walk)

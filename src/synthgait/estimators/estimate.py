@@ -261,7 +261,7 @@ def _read(path: Path, kinds: Sequence[tasks.Sensor], *, cycle: bool) -> Recordin
     signals, rate = plain.read_signals(path, recording_kind)
     if rate is None and not cycle:
         raise InputError(f"{path} has no column time_s; every signal needs its clock")
-    if rate is not None and rate < 15.0:
+    if rate is not None and round(rate, 1) < 15.0:
         raise InputError(f"time_s of {path} steps by {1.0 / rate:g}; give seconds, at least 15 samples in each")
     if recording_kind == "imu":
         signals = {name: values for name, values in signals.items() if name.startswith(tuple(f"{kind.name}_" for kind in kinds))}

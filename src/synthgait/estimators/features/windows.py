@@ -76,7 +76,7 @@ def to_working_rate(values: np.ndarray, sampling_rate_hz: float) -> np.ndarray:
     Raises:
         InputError: a rate under 15 Hz, or a channel with no value at all.
     """
-    if not np.isfinite(sampling_rate_hz) or sampling_rate_hz < 15.0:
+    if not np.isfinite(sampling_rate_hz) or round(sampling_rate_hz, 1) < 15.0:  # rounded times tell it to a little less
         raise InputError(f"sampling_rate_hz is {sampling_rate_hz:g}; gait needs at least 15 Hz")
     values = np.stack([bridged(channel) for channel in np.asarray(values, float).T], axis=1)
     if abs(sampling_rate_hz - WORKING_RATE_HZ) < 1e-6:

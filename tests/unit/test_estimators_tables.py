@@ -11,6 +11,7 @@ from synthgait.conventions import IMU_CHANNELS
 from synthgait.errors import InputError
 from synthgait.estimators import GaitEstimator
 from synthgait.estimators.base import build_network
+from synthgait.recordings import Recording
 from synthgait.sensors import IMU, Markers
 from synthgait.walks import Walks, walk
 
@@ -66,6 +67,16 @@ def test_gaps_other_columns_and_events(estimator: GaitEstimator, walks: Walks) -
         values[200:205] = np.nan
     seen = estimator.predict(points, sensor="keypoints_3d", sampling_rate_hz=64.0, height_m=1.75)
     assert len(seen["events"]["time_s"]) > 10
+
+
+def test_a_section_is_told_on_the_clock_of_the_whole(estimator: GaitEstimator, walks: Walks) -> None:
+    table = table_of(walks, 100.0)
+    signals = {name: np.concatenate([np.full(317, np.nan), table[name]]) for name in table if name != "time_s"}
+    # nothing was seen for the first 3.17 s, so the section begins there
+    late = Recording("d", "r", "s", "imu", signals, 100.0)
+    plain, found = (estimator.predict(of, sensor="lower_back") for of in (table, late))
+    for part in ("strides", "events"):
+        assert found[part]["time_s"] == pytest.approx([3.17 + at for at in plain[part]["time_s"]], abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -135,9 +135,9 @@ def estimate(
     Returns:
         Dictionary of ``can_judge``, ``sentence``, ``sensor``, ``n_strides`` and, by an estimator of gait parameters, the
         names of ``TOLD`` (None where it cannot judge, lengths and speed also where a picture hides them), ``intervals``
-        name -> [low, high] (90 %), ``strides`` (``time_s``, ``steady`` and the same names per stride; of both without what is
-        hidden), ``events`` (landings and lift-offs, see ``contacts.gait_events``) and of several sensors ``by_sensor``, what
-        each of them says alone, and ``left_out``, which are not used and why;
+        name -> [low, high] (90 %), ``strides`` (``time_s`` from the first sample, ``steady`` and the same names per stride; of
+        both without what is hidden), ``events`` (landings and lift-offs, see ``contacts.gait_events``) and of several sensors
+        ``by_sensor``, what each of them says alone, and ``left_out``, which are not used and why;
         by one of muscle activation, ``CURVES``: ``activation`` and ``activation_sd`` (0 to 1) of every muscle and ``emg``
         of every group that electrodes see, name -> 100 samples from the initial contact of the own side, and
         ``vertical_force`` side -> the same in body weights (empty where it cannot judge).

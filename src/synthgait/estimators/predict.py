@@ -73,8 +73,9 @@ def predict(
         gait_parameters: walking_speed_mps, step_length_m, stride_length_m, step_time_s, stride_time_s,
         cadence_spm, step_length_{r,l}_m, step_time_{r,l}_s, stance_time_{r,l}_s,
         double_support_time_s; ``intervals`` name -> (low, high), 90 %; ``strides`` name -> list per
-        stride, with ``time_s`` and ``steady`` (False where walking starts, stops or turns: told, not
-        counted); ``events``, see ``contacts.gait_events``; ``unlike_sd``, how far the walk is unlike those that
+        stride, with ``time_s`` (from the recording's first sample, as of events) and ``steady`` (False
+        where walking starts, stops or turns: told, not counted); ``events``, see
+        ``contacts.gait_events``; ``unlike_sd``, how far the walk is unlike those that
         taught (standard deviations); ``mirrored``, whether a pose's right hip is on its left; ``sensor``, ``n_strides``,
         ``repetition`` (0 to 1), and of keypoints_2d ``obliquity_deg``, how far the view is off the side (0 to 90), and
         ``depth_known``, whether the way towards or away from the camera was measured.
@@ -109,6 +110,10 @@ def predict(
             told = _of_both_views(*told, windows, any_view, estimator.networks[tasks.OBLIQUE])
         result = summarise(*per_stride(*told, windows, tasks.sensor_named(name)))
         result["events"] = gait_events(signals, float(rate or 0.0), name, result)
+        # a section is read alone, and told on the clock of the whole
+        before = round((getattr(recording, "start_s", None) or 0.0) * float(rate or 0.0)) / float(rate or 1.0)
+        for times in (result["strides"], result["events"]):
+            times["time_s"] = [at + before for at in times["time_s"]]
         result["unlike_sd"] = _unlike_sd(estimator.networks[name], windows, tasks.sensor_named(name))
         result["mirrored"] = windows.mirrored
         if windows.in_picture is not None:

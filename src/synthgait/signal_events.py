@@ -277,7 +277,7 @@ def foot_initial_contacts(acceleration: np.ndarray, angular_velocity: np.ndarray
         # even where the foot is stillest soon after it has landed
         middle = before + int(0.53 * (after - before))
         moving = middle + np.flatnonzero(rotation[middle:after] > 0.25 * rotation[before:after].max())
-        if len(moving) > 2:
+        if len(moving):
             first, last = moving[0], min(moving[-1] + 1, after)
             times.append(_vertex(jerk, np.array([first + int(np.argmax(jerk[first:last]))]))[0] / sampling_rate_hz)
     return np.array(times)

@@ -17,6 +17,7 @@ import numpy as np
 from synthgait import signal_events
 from synthgait.conventions import SIDES
 from synthgait.estimators.features.trunk import imu
+from synthgait.estimators.features.windows import WORKING_RATE_HZ, to_working_rate
 
 #: A landing belongs to the walking that was judged when it lies within so many strides of a window's middle.
 _NEAR_STRIDES = 0.75
@@ -54,6 +55,8 @@ def _landings(signals: Mapping[str, np.ndarray], rate: float, sensor: str, strid
     if sensor in ("foot", "shank"):
         worn: Sequence[str] = [s for s in SIDES if f"{sensor}_{s}_acc_x" in signals]
         values_of = {s: imu(signals, f"{sensor}_{s}") for s in worn}
+        if rate < WORKING_RATE_HZ:  # between few samples a foot lands unseen
+            values_of, rate = {s: to_working_rate(values, rate) for s, values in values_of.items()}, WORKING_RATE_HZ
         foot, shank = signal_events.foot_initial_contacts, signal_events.shank_initial_contacts
         times = {s: foot(v[:, :3], v[:, 3:], rate) if sensor == "foot" else shank(v[:, 3:], rate) for s, v in values_of.items()}
         return np.concatenate(list(times.values())), np.concatenate([np.full(len(t), s) for s, t in times.items()])

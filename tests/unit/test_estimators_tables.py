@@ -11,6 +11,7 @@ from synthgait.conventions import IMU_CHANNELS
 from synthgait.errors import InputError
 from synthgait.estimators import GaitEstimator
 from synthgait.estimators.base import build_network
+from synthgait.estimators.estimate import estimate
 from synthgait.recordings import Recording
 from synthgait.sensors import IMU, Markers
 from synthgait.walks import Walks, walk
@@ -77,6 +78,15 @@ def test_a_section_is_told_on_the_clock_of_the_whole(estimator: GaitEstimator, w
     plain, found = (estimator.predict(of, sensor="lower_back") for of in (table, late))
     for part in ("strides", "events"):
         assert found[part]["time_s"] == pytest.approx([3.17 + at for at in plain[part]["time_s"]], abs=1e-6)
+
+
+def test_what_a_sensors_range_cuts_off_is_said(estimator: GaitEstimator, walks: Walks) -> None:
+    signals = {name: values.to_numpy() for name, values in table_of(walks, 100.0).items() if name != "time_s"}
+    limit = 0.7 * max(np.abs(values).max() for name, values in signals.items() if "_gyr_" in name)
+    cut = {name: np.clip(values, -limit, limit) if "_gyr_" in name else values for name, values in signals.items()}
+    whole, found = (estimate(Recording("d", "r", "s", "imu", of, 100.0), estimator)["sentence"] for of in (signals, cut))
+    assert "cut off" not in whole
+    assert f"angular velocity is cut off at {limit:.3g} rad/s" in found and "acceleration is cut off" not in found
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def mounted(values: np.ndarray, rotation: Rotation) -> dict[str, np.ndarray]:
     return {f"lower_back_{channel}": turned[:, i] for i, channel in enumerate(IMU_CHANNELS)}
 
 
-@pytest.mark.parametrize("stride_time_s", [0.7, 0.983, 1.1, 1.537, 2.6])
+@pytest.mark.parametrize("stride_time_s", [0.45, 0.7, 0.983, 1.1, 1.537, 2.6])
 @pytest.mark.parametrize("rate_hz", [50.0, 100.0, 204.8])
 def test_stride_time_is_found_to_a_millisecond(stride_time_s: float, rate_hz: float) -> None:
     signals = mounted(trunk_signal(stride_time_s, 20.0, rate_hz), Rotation.from_euler("xyz", [0.3, 1.0, -2.0]))
@@ -140,6 +140,12 @@ def test_pose_reads_the_standing_foot_and_the_depth() -> None:
     squeezed = poses.featurise_pose(pose_signal(1.2, 1.1, depth=0.7), 60.0, w.Body(), metric=True)
     column = poses.POSE_SCALARS.index("depth")
     assert np.median(squeezed.scalars[:, column] - found.scalars[:, column]) == pytest.approx(-np.log(0.7), abs=0.03)
+
+
+@pytest.mark.parametrize("stride_time_s", [0.42, 0.5])
+def test_two_strides_of_a_runner_are_not_one_of_a_walker(stride_time_s: float) -> None:
+    found = poses.featurise_pose(pose_signal(2.0, stride_time_s), 60.0, w.Body(), metric=True)
+    assert np.median(found.stride_time_s) == pytest.approx(stride_time_s, abs=0.01)
 
 
 def test_little_more_than_a_stride_is_timed_by_its_landings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,8 +27,9 @@ WORKING_RATE_HZ = 100.0
 #: rigid-body walker and a person in shoes have little in common.
 HARMONICS = 8
 CYCLE_SAMPLES = 32
-#: From small children walking fast to people who walk at 0.25 m/s.
-STRIDE_TIME_LIMITS_S = (0.55, 4.0)
+#: From sprinters' five steps a second, so that no runner's two strides are taken for one of a walker, to people who walk at
+#: 0.25 m/s.
+STRIDE_TIME_LIMITS_S = (0.4, 4.0)
 #: Least repetition (correlation of the channels one stride apart) that counts as walking; the second
 #: is tried where the first finds nothing (daily life, a few strides with a stop).
 MINIMUM_REPETITION = (0.4, 0.2)

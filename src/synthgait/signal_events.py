@@ -33,6 +33,10 @@ WALKING_DEVIATION_MPS2 = 0.5
 #: How much of a step after the trunk's rise through zero a foot lands: the median of 60 simulated walkers of all kinds
 #: (half of them between 0.08 and 0.17).
 _LANDING_AFTER_RISE = 0.141
+#: Hips are this far apart at least, in legs (as for ``estimators.features.poses``).
+_LEAST_HIPS_LEGS = 0.03
+#: What lies farther apart is no step but a stop (``estimators.terms`` has the same border in strides).
+_STOPPED_STEPS = 1.5
 
 
 class Contacts(NamedTuple):
@@ -133,17 +137,23 @@ def _sections(active: np.ndarray, sampling_rate_hz: float, break_s: float, minim
     return [(a / sampling_rate_hz, b / sampling_rate_hz) for a, b in merged if b - a >= minimum_s * sampling_rate_hz]
 
 
-def lower_back_contacts(acceleration: np.ndarray, angular_velocity: np.ndarray, sampling_rate_hz: float) -> Contacts:
-    """Initial contacts from a sensor on the lower back.
+def lower_back_contacts(
+    acceleration: np.ndarray, angular_velocity: np.ndarray, sampling_rate_hz: float, stride_time_s: float | None = None
+) -> Contacts:
+    """Initial contacts from a sensor on the lower back, whose rise and fall tells the step frequency where no stride time does:
+    with a limp it may repeat only once a stride.
 
     The trunk falls until the foot lands and is pushed up afterwards, so a contact goes with the rise of the
     upward acceleration, filtered around the step frequency, through zero (McCamley et al., Gait Posture
     2012;36:316, use the same idea with a wavelet); it comes ``_LANDING_AFTER_RISE`` of a step later. The
-    side is the sign of the rotation about the vertical at half the step frequency, the pelvis coming
-    forward on the side that lands.
+    side is that to which the trunk moves meanwhile, because the landing foot will carry it. (Which way the pelvis turns
+    tells it of fast walkers only: of slow ones it turns the other way, Bruijn et al., Gait Posture 2008;27:455.)
     """
     upward = vertical_acceleration(acceleration, sampling_rate_hz)
-    frequency = step_frequency_hz(low_pass(upward, 5.0, sampling_rate_hz), sampling_rate_hz)
+    if stride_time_s is None:
+        frequency = step_frequency_hz(low_pass(upward, 5.0, sampling_rate_hz), sampling_rate_hz)
+    else:
+        frequency = 2.0 / stride_time_s
     if not np.isfinite(frequency):
         return Contacts(np.zeros(0), np.zeros(0, "<U1"))
     # one oscillation per step: from each of its lowest points to the next crossing of zero, to a fraction of a sample
@@ -156,22 +166,46 @@ def lower_back_contacts(acceleration: np.ndarray, angular_velocity: np.ndarray, 
     time_s = crossing / sampling_rate_hz + _LANDING_AFTER_RISE / frequency
     inside = time_s <= (len(wave) - 1) / sampling_rate_hz
     time_s, landed = time_s[inside], np.round(time_s[inside] * sampling_rate_hz).astype(int)
-    up = up_direction(acceleration, sampling_rate_hz)
-    yaw = band_pass(np.einsum("ij,ij->i", angular_velocity, up), 0.3 * frequency, 0.75 * frequency, sampling_rate_hz)
-    angle = np.cumsum(yaw) / sampling_rate_hz
-    angle -= low_pass(angle, 0.3 * frequency, sampling_rate_hz)
-    # rotation about up is positive when the right side comes forward
-    side = np.where(angle[landed] > 0, "r", "l")
-    return Contacts(time_s, _alternating(side))
+    sideways = _sideways(acceleration, angular_velocity, frequency, sampling_rate_hz)[landed]
+    # the steps before and after go the other way; after a stop either foot may land first
+    vote, follows = sideways.copy(), np.diff(time_s) < _STOPPED_STEPS / frequency
+    vote[1:] -= 0.5 * follows * sideways[:-1]
+    vote[:-1] -= 0.5 * follows * sideways[1:]
+    return Contacts(time_s, np.where(vote > 0, "r", "l"))
 
 
-def _alternating(side: np.ndarray) -> np.ndarray:
-    """The alternating sequence of sides that agrees with most of the given ones."""
-    if len(side) == 0:
-        return side.astype("<U1")
-    odd = np.arange(len(side)) % 2 == 1
-    votes = np.sum((side == "r") ^ odd)
-    return np.where(odd ^ (votes * 2 >= len(side)), "r", "l")
+def _sideways(acceleration: np.ndarray, angular_velocity: np.ndarray, step_frequency: float, sampling_rate_hz: float) -> np.ndarray:
+    """Velocity (T,) to the right with which a trunk sways once a stride.
+
+    Forward is the horizontal axis along which it is shaken once a step, while across it the trunk sways and about it rolls once
+    a stride; it slows down while it rises. What rolling lets in of gravity is taken out of the sway.
+    """
+    limits = {"step": (0.75 * step_frequency, 1.6 * step_frequency), "stride": (0.3 * step_frequency, 0.75 * step_frequency)}
+    up = acceleration.mean(axis=0) / np.linalg.norm(acceleration.mean(axis=0))
+    level = np.linalg.svd(up[None])[2][1:]
+    once = {
+        (name, per): band_pass(values @ level.T, *limits[per], sampling_rate_hz)
+        for name, values in (("force", acceleration), ("turn", angular_velocity))
+        for per in limits
+    }
+    scatter = {key: values.T @ values for key, values in once.items()}
+    size = {name: sum(np.trace(scatter[name, per]) for per in limits) + 1e-12 for name in ("force", "turn")}
+    linear = (scatter["force", "step"] - scatter["force", "stride"]) / size["force"]
+    angular = (scatter["turn", "stride"] - scatter["turn", "step"]) / size["turn"]
+    ahead = np.linalg.eigh(linear + angular)[1][:, 1]
+    rising = np.cumsum(band_pass(acceleration @ up, *limits["step"], sampling_rate_hz))
+    if (once["force", "step"] @ ahead) @ rising > 0:
+        ahead = -ahead
+    forward = ahead @ level
+    roll = _integral(once["turn", "stride"] @ ahead, limits["stride"][0], sampling_rate_hz)
+    felt = once["force", "stride"] @ (level @ np.cross(forward, up))
+    return _integral(felt + GRAVITY_MPS2 * roll, limits["stride"][0], sampling_rate_hz)
+
+
+def _integral(signal: np.ndarray, slowest_hz: float, sampling_rate_hz: float) -> np.ndarray:
+    """Integral over time of a signal (T,) that has nothing below a frequency."""
+    total = np.cumsum(signal) / sampling_rate_hz
+    return total - low_pass(total, slowest_hz, sampling_rate_hz)
 
 
 def _vertex(signal: np.ndarray, peaks: np.ndarray) -> np.ndarray:
@@ -243,7 +277,7 @@ def foot_initial_contacts(acceleration: np.ndarray, angular_velocity: np.ndarray
         # even where the foot is stillest soon after it has landed
         middle = before + int(0.53 * (after - before))
         moving = middle + np.flatnonzero(rotation[middle:after] > 0.25 * rotation[before:after].max())
-        if len(moving) > 2:
+        if len(moving):
             first, last = moving[0], min(moving[-1] + 1, after)
             times.append(_vertex(jerk, np.array([first + int(np.argmax(jerk[first:last]))]))[0] / sampling_rate_hz)
     return np.array(times)
@@ -292,12 +326,32 @@ def forward_axis(points: dict[str, np.ndarray]) -> np.ndarray:
     return axis if ahead >= 0 else -axis
 
 
+def _facing(points: dict[str, np.ndarray], sampling_rate_hz: float) -> np.ndarray | None:
+    """Unit vectors (T, 3), horizontal, across the line of the hips, to where knees bend; None where that line is not to be seen."""
+    if not {"hip_r", "hip_l", "knee_r", "knee_l"} <= set(points):
+        return None
+    right = low_pass(points["hip_r"] - points["hip_l"], STEP_FREQUENCY_RANGE_HZ[0], sampling_rate_hz)
+    facing = np.cross((0.0, 1.0, 0.0), right)
+    width = np.linalg.norm(facing, axis=1, keepdims=True)
+    if np.median(width) < _LEAST_HIPS_LEGS * np.median((points["hip_r"] - points["ankle_r"])[:, 1]):
+        return None
+    facing /= width + 1e-9
+    bend = sum(points[f"knee_{s}"] - 0.5 * (points[f"hip_{s}"] + points[f"ankle_{s}"]) for s in ("r", "l"))
+    return facing if np.sum(facing * bend) >= 0 else -facing
+
+
 def keypoint_contacts(points: dict[str, np.ndarray], sampling_rate_hz: float) -> Contacts:
     """Initial contacts from key points ``ankle_l``, ``ankle_r`` (T, 3): a foot lands when it is farthest
-    in front of the other one (Zeni et al., Gait Posture 2008;27:710, take the distance to the sacrum).
+    in front of the other one (Zeni et al., Gait Posture 2008;27:710, take the distance to the sacrum). In front is where
+    the walker goes; where that is not the way that he or she faces all along (to and fro, round a bend, borne back by a belt),
+    where they face.
     """
     forward = forward_axis(points)
-    apart = low_pass((points["ankle_r"] - points["ankle_l"]) @ forward, 6.0, sampling_rate_hz)
+    facing = _facing(points, sampling_rate_hz)
+    if facing is not None and (facing @ forward).min() < np.cos(TURN_ANGLE_RAD):
+        forward = facing
+    ahead = np.sum((points["ankle_r"] - points["ankle_l"]) * forward, axis=1)
+    apart = low_pass(ahead, 6.0, sampling_rate_hz)
     times, sides = [], []
     least = 0.4 * np.percentile(np.abs(apart), 95)
     for sign, side in ((1.0, "r"), (-1.0, "l")):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.signal import resample_poly
 
 from synthgait import bundled, storage
 from synthgait.conventions import IMU_CHANNELS, SIDES
@@ -59,6 +60,25 @@ def test_events_are_where_the_feet_land_and_leave(walks: Walks, sensor: str, lim
         assert len(errors) > 0.7 * 2 * 5 * 9
         assert np.median(np.abs(errors)) < limit_s, kind
         assert np.mean(sides) >= right_side - 0.02, kind
+
+
+@pytest.mark.parametrize("rate_hz", [20.0, 25.0, 50.0])
+@pytest.mark.parametrize("sensor", ["foot", "shank"])
+def test_few_samples_a_second_hide_no_landing(sensor: str, rate_hz: float) -> None:
+    seed = storage.read(bundled.seed_dataset()).certified()
+    # one who shuffles, and turns the foot for a moment only when it lands, and one who walks fast
+    walks = walk(
+        seed.select(np.flatnonzero(seed.table["trial_id"].isin(["seed_v1_people_00237", "seed_v1_00253"]))), 20.0, np.random.default_rng(1)
+    )
+    seen, often = 0, 0
+    for i in range(len(walks)):
+        signals = signals_of(walks, sensor, i)
+        few = {name: resample_poly(values, int(rate_hz), 100, padtype="line") for name, values in signals.items()}
+        both = (gait_events(signals, 100.0, sensor, told(walks, i)), gait_events(few, rate_hz, sensor, told(walks, i)))
+        all_of, found = (np.array([t for t, e in zip(x["time_s"], x["event"], strict=True) if e == "initial_contact"]) for x in both)
+        often += len(all_of)
+        seen += int(sum(np.abs(found - at).min(initial=np.inf) < 0.05 for at in all_of))
+    assert often > 30 and seen > 0.9 * often
 
 
 def test_only_what_was_judged_and_what_shows_landings(walks: Walks) -> None:

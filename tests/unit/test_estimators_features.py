@@ -32,7 +32,7 @@ def mounted(values: np.ndarray, rotation: Rotation) -> dict[str, np.ndarray]:
     return {f"lower_back_{channel}": turned[:, i] for i, channel in enumerate(IMU_CHANNELS)}
 
 
-@pytest.mark.parametrize("stride_time_s", [0.7, 0.983, 1.1, 1.537, 2.6])
+@pytest.mark.parametrize("stride_time_s", [0.45, 0.7, 0.983, 1.1, 1.537, 2.6])
 @pytest.mark.parametrize("rate_hz", [50.0, 100.0, 204.8])
 def test_stride_time_is_found_to_a_millisecond(stride_time_s: float, rate_hz: float) -> None:
     signals = mounted(trunk_signal(stride_time_s, 20.0, rate_hz), Rotation.from_euler("xyz", [0.3, 1.0, -2.0]))
@@ -51,6 +51,14 @@ def test_mounting_does_not_matter_and_axes_are_the_walkers() -> None:
     for _ in range(5):
         turned = trunk.featurise(mounted(plain, Rotation.random(random_state=rng.integers(2**31))), RATE, w.Body(leg_length_m=0.9))
         assert np.allclose(turned.cycles, reference.cycles, atol=2e-3)
+
+
+@pytest.mark.parametrize("rate_hz", [25.0, 50.0, 60.0, 120.0, 204.8, 240.0, 1000.0])
+def test_who_is_far_away_does_not_tremble_at_another_rate(rate_hz: float) -> None:
+    time = np.arange(int(20 * rate_hz)) / rate_hz
+    found = w.to_working_rate(np.stack([np.full_like(time, 30.0), 1.5 * time], axis=1), rate_hz)
+    again = np.arange(len(found)) / w.WORKING_RATE_HZ
+    assert np.abs(found - np.stack([np.full_like(again, 30.0), 1.5 * again], axis=1))[:-100].max() < 1e-3
 
 
 def test_pendulum_gives_its_step_length() -> None:
@@ -132,6 +140,12 @@ def test_pose_reads_the_standing_foot_and_the_depth() -> None:
     squeezed = poses.featurise_pose(pose_signal(1.2, 1.1, depth=0.7), 60.0, w.Body(), metric=True)
     column = poses.POSE_SCALARS.index("depth")
     assert np.median(squeezed.scalars[:, column] - found.scalars[:, column]) == pytest.approx(-np.log(0.7), abs=0.03)
+
+
+@pytest.mark.parametrize("stride_time_s", [0.42, 0.5])
+def test_two_strides_of_a_runner_are_not_one_of_a_walker(stride_time_s: float) -> None:
+    found = poses.featurise_pose(pose_signal(2.0, stride_time_s), 60.0, w.Body(), metric=True)
+    assert np.median(found.stride_time_s) == pytest.approx(stride_time_s, abs=0.01)
 
 
 def test_little_more_than_a_stride_is_timed_by_its_landings(monkeypatch: pytest.MonkeyPatch) -> None:

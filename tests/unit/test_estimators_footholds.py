@@ -45,8 +45,7 @@ def test_footholds_tell_each_sides_step_wherever_the_walk_goes() -> None:
         known = np.isfinite(found).all(axis=1)
         assert known.mean() > 0.8
         np.testing.assert_allclose(found[known, 0], TRUTH, atol=1e-3)
-        # resampling from 60 to 100 Hz ripples by a thousandth of how far the walk has come
-        assert found[known, 1].max() < 0.01
+        assert found[known, 1].max() < 0.002
 
 
 def test_a_belt_or_the_hips_as_origin_change_nothing() -> None:
@@ -79,7 +78,7 @@ def test_feet_that_slide_say_so_and_too_little_walking_says_nothing() -> None:
     time = np.arange(len(plain["ankle_r_x"])) / RATE_HZ
     swaying = dict(plain)
     for name in ("ankle_r_x", "ankle_l_x"):
-        swaying[name] = plain[name] + 0.1 * np.sin(2 * np.pi * time / STRIDE_S + rng.uniform(0, 2 * np.pi))
+        swaying[name] = plain[name] + 0.12 * np.sin(2 * np.pi * time / STRIDE_S + rng.uniform(0, 2 * np.pi))
     slid = told(swaying)[:, 1]
     assert np.nanmedian(slid) > 0.02
     short = {name: values[: round(1.3 * STRIDE_S * RATE_HZ)] for name, values in plain.items()}

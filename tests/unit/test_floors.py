@@ -12,6 +12,8 @@ from standin_recordings import standin_people
 from synthgait import signal_events
 from synthgait.conventions import GRAVITY_MPS2, IMU_CHANNELS
 from synthgait.errors import InputError
+from synthgait.estimators.features import limbs
+from synthgait.estimators.features.windows import Body
 from synthgait.inertial import foot_strides
 from synthgait.recordings import Recording
 from synthgait.validate import floors, peers
@@ -61,6 +63,18 @@ def test_zero_velocity_integration_gives_the_stride_length(length, duration, mou
     assert strides.length_m.mean() == pytest.approx(length, abs=0.01)
     assert (strides.end_s - strides.start_s).mean() == pytest.approx(duration, abs=0.01)
     assert np.abs(strides.heading_rad).max() < 0.02
+
+
+@pytest.mark.parametrize("stands_s", [1.0, 1.6])
+def test_a_foot_that_stands_between_strides_walks_no_slower(stands_s):
+    signals = {}
+    for placement, delay in (("foot_r", 0.0), ("foot_l", 0.6)):
+        strides = [np.hstack(foot_imu(1.2, 1.2, 5, delay_s=delay)) for _ in range(5)]
+        bouts = [np.concatenate([np.tile(bout[-1], (round(stands_s * RATE), 1)), bout]) for bout in strides]
+        signals |= {f"{placement}_{c}": v for c, v in zip(IMU_CHANNELS, np.concatenate(bouts).T, strict=True)}
+    found = limbs.featurise(signals, RATE, Body(leg_length_m=1.0), "foot")
+    speed = np.exp(found.base) / found.stride_time_s
+    assert len(speed) > 8 and np.median(speed) == pytest.approx(1.0, rel=0.03)
 
 
 def test_the_shank_floor_integrates():
@@ -120,6 +134,45 @@ def test_lower_back_contacts_alternate_and_name_the_side():
     assert duration[2:-2] == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.parametrize("mounted", [None, Rotation.from_euler("xyz", [2.0, 0.4, -1.1])])
+def test_the_side_is_that_to_which_the_trunk_moves_whichever_way_the_pelvis_turns(mounted):
+    quick, time = lower_back(0.6, 0.04), np.arange(3000) / RATE
+    # rolling to either side by 0.1 rad lets in a multiple of what is felt of the sway
+    roll = 0.1 * np.sin(np.pi * time / 0.6)
+    quick["lower_back_acc_z"] = quick["lower_back_acc_z"] - GRAVITY_MPS2 * roll
+    quick["lower_back_gyr_x"] = np.gradient(roll) * RATE
+    slow = quick | {"lower_back_gyr_y": -quick["lower_back_gyr_y"]}
+    for signals in (quick, slow):
+        acceleration, rotation = make(signals).imu("lower_back")
+        if mounted is not None:
+            acceleration, rotation = mounted.apply(acceleration), mounted.apply(rotation)
+        contacts = signal_events.lower_back_contacts(acceleration, rotation, RATE)
+        # the velocity is minus a cosine; filters bend what is near an end
+        assert (contacts.side == np.where(np.cos(np.pi * contacts.time_s / 0.6) > 0, "l", "r"))[2:-2].all()
+
+
+def test_a_limp_that_repeats_only_once_a_stride_hides_no_landing():
+    signals, time = lower_back(0.6, 0.04), np.arange(3000) / RATE
+    signals["lower_back_acc_y"] = signals["lower_back_acc_y"] + 3.0 * np.cos(np.pi * time / 0.6 + 0.5)
+    walk = make(signals)
+    assert len(signal_events.lower_back_contacts(*walk.imu("lower_back"), RATE).time_s) < 30
+    contacts = signal_events.lower_back_contacts(*walk.imu("lower_back"), RATE, 1.2)
+    assert len(contacts.time_s) >= 48 and np.diff(contacts.time_s).mean() == pytest.approx(0.6, abs=0.02)
+
+
+def test_who_stops_may_go_on_with_either_foot():
+    quick, time = lower_back(0.6, 0.04), np.arange(3000) / RATE
+    stands = {c: np.full(210, GRAVITY_MPS2 if c.endswith("acc_y") else 0.0) for c in quick}
+    # bouts of 14 and of 13 steps: without a stop between them, every other one would be of the wrong side
+    cuts = [(0, 840), (840, 1620), (1620, 2460)]
+    signals = {c: np.concatenate([np.concatenate([v[a:b], stands[c]]) for a, b in cuts]) for c, v in quick.items()}
+    of = np.concatenate([np.concatenate([time[a:b], np.full(210, np.nan)]) for a, b in cuts])
+    contacts = signal_events.lower_back_contacts(*make(signals).imu("lower_back"), RATE)
+    at = of[np.minimum(np.round(contacts.time_s * RATE).astype(int), len(of) - 1)]
+    told, walks = np.where(np.cos(np.pi * at / 0.6) > 0, "l", "r"), np.isfinite(at)
+    assert walks.sum() >= 36 and np.mean(contacts.side[walks] == told[walks]) > 0.9
+
+
 def test_standing_still_is_an_input_error():
     rng = np.random.default_rng(0)
     still = {f"lower_back_{c}": 1e-3 * rng.standard_normal(1000) + (9.80665 if c == "acc_y" else 0.0) for c in IMU_CHANNELS}
@@ -172,6 +225,24 @@ def test_key_point_floors(moving, heading):
     assert floor.reads(walk, "keypoints_3d") == moving
     if moving:
         assert floor.predict(walk)["walking_speed_mps"] == pytest.approx(1.2, rel=0.01)
+
+
+@pytest.mark.parametrize("way", ["to and fro", "borne back", "round a bend"])
+def test_sides_of_landings_are_right_whichever_way_a_pose_faces(way):
+    points = pose(0.6, 0.5).points()
+    time = np.arange(1200) / RATE
+    for side, width in (("r", 0.1), ("l", -0.1)):
+        for joint in ("hip", "knee", "ankle"):
+            points[f"{joint}_{side}"] = points[f"{joint}_{side}"] + (0.0, 0.0, width)
+    place = points["pelvis"] * (1.0, 0.0, 1.0)
+    heading = {"to and fro": np.pi * (time > 6.0), "borne back": 0.0 * time, "round a bend": 0.5 * time}[way]
+    step = (1.2 if way != "borne back" else -0.1) / RATE
+    path = np.cumsum(step * np.column_stack([np.cos(heading), 0.0 * time, -np.sin(heading)]), axis=0)
+    turn = Rotation.from_rotvec(np.outer(heading, (0.0, 1.0, 0.0)))
+    moved = {joint: turn.apply(xyz - place) + path for joint, xyz in points.items()}
+    contacts = signal_events.keypoint_contacts(moved, RATE)
+    right = (contacts.side == "r") == (np.round(contacts.time_s / 0.5) % 2 == 0)
+    assert len(right) >= 22 and right[np.abs(contacts.time_s - 6.0) > 0.6].all()
 
 
 def test_poses_whose_truth_is_their_own_way_are_taken_on_the_spot():

@@ -129,6 +129,18 @@ def test_sections_are_cut_and_are_on_the_files_clock(tmp_path):
     assert read.section().samples == 801
 
 
+@pytest.mark.parametrize("rate_hz", [60.0, 120.0, 128.0])
+def test_a_rate_agrees_with_times_in_whole_milliseconds(tmp_path, rate_hz):
+    folder = write_plain([recording(sampling_rate_hz=rate_hz, start_s=None, end_s=None)], tmp_path / "mine")
+    path = next((folder / "signals").glob("*.csv"))
+    table = pd.read_csv(path)
+    table.assign(time_s=table["time_s"].round(3)).to_csv(path, index=False)
+    index = pd.read_csv(folder / "recordings.csv")
+    assert recordings.load(folder)[0].sampling_rate_hz == rate_hz
+    index.drop(columns="sampling_rate_hz").to_csv(folder / "recordings.csv", index=False)
+    assert recordings.load(folder)[0].sampling_rate_hz == pytest.approx(rate_hz, rel=1e-3)
+
+
 def test_dropped_samples_are_put_on_an_even_clock(tmp_path):
     folder = write_plain([recording()], tmp_path / "mine")
     path = next((folder / "signals").glob("*.csv"))

@@ -17,6 +17,7 @@ import numpy as np
 from synthgait import signal_events
 from synthgait.conventions import SIDES
 from synthgait.estimators.features.trunk import imu
+from synthgait.estimators.features.windows import WORKING_RATE_HZ, to_working_rate
 
 #: A landing belongs to the walking that was judged when it lies within so many strides of a window's middle.
 _NEAR_STRIDES = 0.75
@@ -31,7 +32,7 @@ def gait_events(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, sens
     Returns ``time_s`` (from the first sample), ``side`` ("r", "l", or "" where a sensor does not tell) and ``event``
     ("initial_contact" or "final_contact"), lists of one length.
     """
-    time_s, side = _landings(signals, sampling_rate_hz, sensor)
+    time_s, side = _landings(signals, sampling_rate_hz, sensor, float(found["stride_time_s"]))
     centre = np.asarray(found["strides"]["time_s"], float)
     if not len(time_s) or not len(centre):
         return {"time_s": [], "side": [], "event": []}
@@ -46,14 +47,16 @@ def gait_events(signals: Mapping[str, np.ndarray], sampling_rate_hz: float, sens
     return {name: [event[i] for event in events] for i, name in enumerate(("time_s", "side", "event"))}
 
 
-def _landings(signals: Mapping[str, np.ndarray], rate: float, sensor: str) -> tuple[np.ndarray, np.ndarray]:
+def _landings(signals: Mapping[str, np.ndarray], rate: float, sensor: str, stride_time_s: float) -> tuple[np.ndarray, np.ndarray]:
     if sensor == "lower_back":
         values = imu(signals, sensor)
-        contacts = signal_events.lower_back_contacts(values[:, :3], values[:, 3:], rate)
+        contacts = signal_events.lower_back_contacts(values[:, :3], values[:, 3:], rate, stride_time_s)
         return contacts.time_s, contacts.side
     if sensor in ("foot", "shank"):
         worn: Sequence[str] = [s for s in SIDES if f"{sensor}_{s}_acc_x" in signals]
         values_of = {s: imu(signals, f"{sensor}_{s}") for s in worn}
+        if rate < WORKING_RATE_HZ:  # between few samples a foot lands unseen
+            values_of, rate = {s: to_working_rate(values, rate) for s, values in values_of.items()}, WORKING_RATE_HZ
         foot, shank = signal_events.foot_initial_contacts, signal_events.shank_initial_contacts
         times = {s: foot(v[:, :3], v[:, 3:], rate) if sensor == "foot" else shank(v[:, 3:], rate) for s, v in values_of.items()}
         return np.concatenate(list(times.values())), np.concatenate([np.full(len(t), s) for s, t in times.items()])

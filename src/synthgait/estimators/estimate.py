@@ -67,6 +67,8 @@ _BEYOND = 0.1
 _WIDEST_INTERVAL = 0.35
 #: What a pose that does not travel leaves open.
 _ROOT_RELATIVE = " Nothing in it travels: should the depth of a single camera's pose be compressed, it walks faster than that."
+#: Share of the time that a sensor's range may cut off without a word: a sample of a stride of 100.
+_CUT_OFF = 0.01
 #: Angle of a picture to a side view from which on lengths are less certain than from there (twice the standard deviation of the
 #: side views that estimators are fitted on, ``sense``), and beyond which more than half of every step is hidden.
 _OBLIQUE_DEG, _LARGEST_OBLIQUITY_DEG = 20.0, 60.0
@@ -135,9 +137,9 @@ def estimate(
     Returns:
         Dictionary of ``can_judge``, ``sentence``, ``sensor``, ``n_strides`` and, by an estimator of gait parameters, the
         names of ``TOLD`` (None where it cannot judge, lengths and speed also where a picture hides them), ``intervals``
-        name -> [low, high] (90 %), ``strides`` (``time_s``, ``steady`` and the same names per stride; of both without what is
-        hidden), ``events`` (landings and lift-offs, see ``contacts.gait_events``) and of several sensors ``by_sensor``, what
-        each of them says alone, and ``left_out``, which are not used and why;
+        name -> [low, high] (90 %), ``strides`` (``time_s`` from the first sample, ``steady`` and the same names per stride; of
+        both without what is hidden), ``events`` (landings and lift-offs, see ``contacts.gait_events``) and of several sensors
+        ``by_sensor``, what each of them says alone, and ``left_out``, which are not used and why;
         by one of muscle activation, ``CURVES``: ``activation`` and ``activation_sd`` (0 to 1) of every muscle and ``emg``
         of every group that electrodes see, name -> 100 samples from the initial contact of the own side, and
         ``vertical_force`` side -> the same in body weights (empty where it cannot judge).
@@ -261,7 +263,7 @@ def _read(path: Path, kinds: Sequence[tasks.Sensor], *, cycle: bool) -> Recordin
     signals, rate = plain.read_signals(path, recording_kind)
     if rate is None and not cycle:
         raise InputError(f"{path} has no column time_s; every signal needs its clock")
-    if rate is not None and rate < 15.0:
+    if rate is not None and round(rate, 1) < 15.0:
         raise InputError(f"time_s of {path} steps by {1.0 / rate:g}; give seconds, at least 15 samples in each")
     if recording_kind == "imu":
         signals = {name: values for name, values in signals.items() if name.startswith(tuple(f"{kind.name}_" for kind in kinds))}
@@ -327,7 +329,7 @@ def _judged(recording: Recording, fitted: GaitEstimator, sensor: str) -> dict[st
     if recording.variant == "root_relative" and recording.kind == "keypoints_3d" and fitted.task == "gait_parameters":
         left_out += _ROOT_RELATIVE
     view = "" if doubts else hidden or _of_an_oblique_view(found, recording)
-    return result | {"sentence": _sentence(result, doubts) + view + left_out}
+    return result | {"sentence": _sentence(result, doubts) + view + left_out + _cut_off(recording, found["sensor"])}
 
 
 def _not_judged(fitted: GaitEstimator, sensor: str | None, why: InputError) -> dict[str, Any]:
@@ -378,6 +380,26 @@ def _of_an_oblique_view(found: Mapping[str, Any], recording: Recording) -> str:
     if angle <= _OBLIQUE_DEG or found["depth_known"]:
         return ""
     return f" Its picture seems taken {angle:.0f} degrees off a side view, so that speed and lengths are less certain than from the side."
+
+
+def _cut_off(recording: Recording, sensor: str) -> str:
+    """What a worn sensor's range cuts off, as a sentence: the largest or smallest value of a channel, three times on end and more."""
+    if recording.kind != "imu":
+        return ""
+    said = ""
+    worn = {name: of for name, of in recording.section().signals.items() if name.startswith(tuple(sensor.split("+")))}
+    for part, what, unit in (("_acc_", "acceleration", "m/s²"), ("_gyr_", "angular velocity", "rad/s")):
+        flat: dict[float, float] = {}
+        for values in (of for name, of in worn.items() if part in name and np.ptp(of) > 0):
+            for end in (values.max(), values.min()):
+                at = values == end
+                flat[float(np.mean(at[2:] & at[1:-1] & at[:-2]))] = abs(float(end))
+        if flat and (share := max(flat)) > _CUT_OFF:
+            said += (
+                f" Its {what} is cut off at {flat[share]:.3g} {unit} for {100 * share:.0f} % of the time, so that lengths and speed "
+                "are less certain than that; set the sensor to a wider range."
+            )
+    return said
 
 
 def _strides(count: int) -> str:

@@ -23,6 +23,8 @@ from synthgait.estimators.features.windows import Body, Windows, bridged
 from synthgait.estimators.terms import per_stride, summarise
 from synthgait.estimators.together import together
 from synthgait.gait import later
+from synthgait.recordings import clocks
+from synthgait.recordings.base import KINDS, PLAUSIBLE, channels_of
 from synthgait.sensors.emg import seen_by_electrodes
 from synthgait.textbook import usual_emg
 
@@ -57,11 +59,12 @@ def predict(
 
     Args:
         recording: a ``recordings.Recording``; a mapping or table of channels named as in the plain
-            format ((T,) each, optionally ``time_s``); or (T, 6) acc_x..gyr_z of one trunk IMU.
+            format ((T,) each, optionally ``time_s`` in s, which may jitter and lack samples); or (T, 6) acc_x..gyr_z of one
+            trunk IMU. Other columns are ignored, and gaps (NaN) bridged.
         sensor: which of the estimator's sensors to read, or several worn ones as "foot+lower_back" (gait parameters, see
             ``together``); None takes the most telling one present.
         sampling_rate_hz: needed unless the recording knows it or has ``time_s``.
-        body: height and leg length where known; a Recording's own are used otherwise.
+        body: height and leg length where known (NaN is unknown); a Recording's own are used otherwise.
         stride_time_s: of a cycle without absolute time (muscle_activation only); it tells the delay and the speed of ``emg``.
         focal_px: focal length of the camera of ``keypoints_2d``, which stood and may have turned; a Recording's own is used otherwise.
         reference_side: muscle curves start at the initial contact of the muscle's "own" side, or of "r" or "l".
@@ -70,8 +73,9 @@ def predict(
         gait_parameters: walking_speed_mps, step_length_m, stride_length_m, step_time_s, stride_time_s,
         cadence_spm, step_length_{r,l}_m, step_time_{r,l}_s, stance_time_{r,l}_s,
         double_support_time_s; ``intervals`` name -> (low, high), 90 %; ``strides`` name -> list per
-        stride, with ``time_s`` and ``steady`` (False where walking starts, stops or turns: told, not
-        counted); ``events``, see ``contacts.gait_events``; ``unlike_sd``, how far the walk is unlike those that
+        stride, with ``time_s`` (from the recording's first sample, as of events) and ``steady`` (False
+        where walking starts, stops or turns: told, not counted); ``events``, see
+        ``contacts.gait_events``; ``unlike_sd``, how far the walk is unlike those that
         taught (standard deviations); ``mirrored``, whether a pose's right hip is on its left; ``sensor``, ``n_strides``,
         ``repetition`` (0 to 1), and of keypoints_2d ``obliquity_deg``, how far the view is off the side (0 to 90), and
         ``depth_known``, whether the way towards or away from the camera was measured.
@@ -79,7 +83,7 @@ def predict(
         (100,), as an electrode would show it (see ``muscle_curves``), ``vertical_force`` side -> (100,) in body weights.
 
     Raises:
-        InputError: no such sensor, channels missing, wrong units, no walking in the recording.
+        InputError: no such sensor, channels missing, wrong units or sizes, a clock that runs back, no walking in the recording.
     """
     if sensor is not None and "+" in sensor:
         if estimator.task != "gait_parameters" or isinstance(recording, np.ndarray):
@@ -87,7 +91,7 @@ def predict(
         how: dict[str, Any] = {"sampling_rate_hz": sampling_rate_hz, "body": body}
         return together(sensor, lambda name: predict(estimator, recording, sensor=name, **how))
     signals, rate, known = _signals(recording, sampling_rate_hz)
-    body = body if body is not None and body.known else known
+    body = given if body is not None and (given := _sized(body)).known else known
     name = _choose(estimator, signals, sensor)
     if isinstance(recording, np.ndarray):
         signals = {f"{name}_{channel}": recording[:, column] for column, channel in enumerate(IMU_CHANNELS)}
@@ -106,6 +110,10 @@ def predict(
             told = _of_both_views(*told, windows, any_view, estimator.networks[tasks.OBLIQUE])
         result = summarise(*per_stride(*told, windows, tasks.sensor_named(name)))
         result["events"] = gait_events(signals, float(rate or 0.0), name, result)
+        # a section is read alone, and told on the clock of the whole
+        before = round((getattr(recording, "start_s", None) or 0.0) * float(rate or 0.0)) / float(rate or 1.0)
+        for times in (result["strides"], result["events"]):
+            times["time_s"] = [at + before for at in times["time_s"]]
         result["unlike_sd"] = _unlike_sd(estimator.networks[name], windows, tasks.sensor_named(name))
         result["mirrored"] = windows.mirrored
         if windows.in_picture is not None:
@@ -128,11 +136,41 @@ def _signals(recording: Any, sampling_rate_hz: float | None) -> tuple[dict[str, 
         return dict(cut.signals), sampling_rate_hz or cut.sampling_rate_hz, Body(cut.height_m, cut.leg_length_m)
     if not isinstance(recording, (Mapping, pd.DataFrame)):
         raise InputError(f"a recording of type {type(recording).__name__} cannot be read; give a Recording, a table or channels by name")
-    signals = {str(key): np.asarray(recording[key], float) for key in recording}
-    time = signals.pop("time_s", None)
-    if sampling_rate_hz is None and time is not None and len(time) > 1:
-        sampling_rate_hz = float(1.0 / np.median(np.diff(time)))
-    return signals, sampling_rate_hz, Body()
+    signals, rate = _of_table(recording, sampling_rate_hz)
+    return signals, rate, Body()
+
+
+def _of_table(table: Mapping[str, Any] | pd.DataFrame, sampling_rate_hz: float | None) -> tuple[dict[str, np.ndarray], float | None]:
+    """The channels of the conventions, on an even clock where there is one and with gaps bridged, and their sampling rate."""
+    given = {str(name): column for name, column in table.items()}
+    known = {name for kind in KINDS for name in channels_of(kind, given)} | {"time_s"}
+    columns = {}
+    for name in (name for name in given if name in known):
+        try:
+            columns[name] = np.asarray(given[name], float)
+        except (TypeError, ValueError):
+            raise InputError(f"the channel {name} holds something that is no number; mend or remove it") from None
+    time, lengths = columns.pop("time_s", None), {len(values) for values in columns.values()}
+    if columns and (len(lengths) != 1 or lengths == {0} or (time is not None and len(time) not in lengths)):
+        raise InputError(f"the channels have lengths {sorted(lengths)}; give one common length above 0, and of time_s too")
+    if columns and time is not None:
+        clocks.check(time, "the recording")
+        sampling_rate_hz = clocks.sampling_rate_hz(time, sampling_rate_hz, "the recording")
+        values = clocks.even(time, np.stack(list(columns.values()), axis=1), sampling_rate_hz, "the recording")
+        columns = dict(zip(columns, values.T, strict=True))
+    if sampling_rate_hz is not None:  # without a clock it is a cycle, which is bridged round its end
+        columns = {name: bridged(values) if np.isfinite(values).any() else values for name, values in columns.items()}
+    return columns, sampling_rate_hz
+
+
+def _sized(body: Body) -> Body:
+    """A size of which not a number is unknown, as in a table. Raises InputError where nobody is so tall."""
+    size = {name: value for name in ("height_m", "leg_length_m") if (value := getattr(body, name)) is not None and not np.isnan(value)}
+    for name, value in size.items():
+        low, high, unit = PLAUSIBLE[name]
+        if not low <= value <= high:
+            raise InputError(f"{name} is {value:g}; {low:g} to {high:g} {unit} is expected")
+    return Body(**size)
 
 
 def _choose(estimator: GaitEstimator, signals: Mapping[str, np.ndarray], sensor: str | None) -> str:

@@ -294,7 +294,8 @@ def _check_section(recording: Recording) -> None:
         raise InputError(f"recording {recording.name} lasts {length:.2f} s, so its section {start:g} to {end:g} s cannot be")
 
 
-_PLAUSIBLE = {
+#: Sizes of people and cameras: the least, the most and the unit.
+PLAUSIBLE = {
     "age_years": (1.0, 115.0, "years"),
     "height_m": (0.6, 2.5, "metres"),
     "mass_kg": (5.0, 350.0, "kilograms"),
@@ -312,7 +313,7 @@ _PLAUSIBLE_TRUTH = {
 
 
 def _check_plausible(recording: Recording) -> None:
-    for column, (low, high, unit) in _PLAUSIBLE.items():
+    for column, (low, high, unit) in PLAUSIBLE.items():
         value = getattr(recording, column)
         if value is not None and not low <= value <= high:
             raise InputError(f"{column} of recording {recording.name} is {value:g}; {low:g} to {high:g} {unit} is expected")

@@ -90,12 +90,13 @@ def whole(
 
 def without_padding(signals: dict[str, np.ndarray], rate: float, first: int, last: int) -> tuple[int, int]:
     """The section's first sample and one past its last without the same values over and over at its ends: files that were filled
-    up to a common length, or sensors that went on sending what they sent last. All of it where nothing ever changes.
+    up to a common length, or sensors that went on sending what they sent last. All of it where nothing that is known ever changes.
     """
     stacked = np.stack([values[first:last] for values in signals.values()])
-    changes = np.flatnonzero((stacked[:, 1:] != stacked[:, :-1]).any(axis=0))
-    if not len(changes):
+    differs = stacked[:, 1:] != stacked[:, :-1]
+    if not (differs & np.isfinite(stacked[:, 1:] + stacked[:, :-1])).any():
         return first, last
+    changes = np.flatnonzero(differs.any(axis=0))
     starts, ends = int(changes[0]), int(changes[-1]) + 2
     shortest = _SHORTEST_PADDING_S * rate
     return first + (starts if starts >= shortest else 0), (first + ends if last - first - ends >= shortest else last)

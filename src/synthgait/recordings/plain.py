@@ -20,9 +20,10 @@ import yaml
 
 from synthgait.conventions import AFFECTED_SIDES, SEXES
 from synthgait.errors import InputError
+from synthgait.recordings import clocks
 from synthgait.recordings.base import EMG_MUSCLES, KINDS, TRUTH, Recording, channels_of, merge_sides, no_channel, signal_table
 from synthgait.recordings.refusals import Refused, readable
-from synthgait.recordings.tables import fill_gaps, number, number_or_unknown, one_line, read_table, require, text, word
+from synthgait.recordings.tables import number, number_or_unknown, one_line, read_table, require, text, word
 
 _LOG = logging.getLogger(__name__)
 _REQUIRED = ("recording_id", "subject_id", "file", "kind")
@@ -41,8 +42,6 @@ _WORDS = {
 }
 #: All words that there are; what else is written there is unknown.
 _KNOWN = {"sex": SEXES, "affected_side": AFFECTED_SIDES, "emg_side": ("l", "r")}
-#: Samples that a clock lacks for longer are missing, not late.
-_LONGEST_STOP_S = 0.5
 #: With these joints markers show a walk as key points do.
 _LEGS = tuple(f"{joint}_{side}_{axis}" for joint in ("hip", "knee", "ankle") for side in "lr" for axis in "xyz")
 _NUMBERS = ("height_m", "mass_kg", "leg_length_m", "focal_px", "start_s", "end_s")
@@ -128,8 +127,8 @@ def read_signals(path: Path, kind: str) -> tuple[dict[str, np.ndarray], float | 
     table = _samples(path)
     found = _signals(table, None, path, kind)
     # no row says which part is meant, so that nothing may be missing
-    if found[1] is not None and len(_stops(table["time_s"].to_numpy(float), found[1])):
-        raise _stands(path, table["time_s"])
+    if found[1] is not None and len(clocks.stops(table["time_s"].to_numpy(float), found[1])):
+        raise clocks.stands(path, table["time_s"].to_numpy(float))
     return found
 
 
@@ -137,15 +136,6 @@ def _samples(path: Path) -> pd.DataFrame:
     """A table of signals without rows in which not even the clock says anything."""
     table = read_table(path)
     return table.dropna(how="all", ignore_index=True) if "time_s" in table.columns else table
-
-
-def _stops(time: np.ndarray, rate: float) -> np.ndarray:
-    """The samples after which a clock stands."""
-    return np.flatnonzero(np.diff(time) > max(_LONGEST_STOP_S, 1.5 / rate))
-
-
-def _stands(path: Path, time: Any) -> InputError:
-    return InputError(f"time_s of {path} has a gap of {np.max(np.diff(time)):.2f} s; split the recording there")
 
 
 def _about(path: Path) -> dict[str, Any]:
@@ -255,26 +245,9 @@ def _signals(table: pd.DataFrame, rate: float | None, path: Path, kind: str) -> 
             raise InputError(f"{path} has no column time_s; every signal needs its clock")
         return signal_table(dict(zip(channels, values.T, strict=True))), rate
     time = table["time_s"].to_numpy(float)
-    if not np.all(np.isfinite(time)):
-        raise InputError(f"time_s of {path} is blank at row {int(np.argmin(np.isfinite(time))) + 1}; write when the sample was taken")
-    if np.any(np.diff(time) <= 0):
-        where = int(np.argmax(np.diff(time) <= 0)) + 1
-        raise InputError(f"time_s of {path} does not increase at row {where + 1}; sort the samples and remove repeated ones")
-    if len(time) < 2:
-        raise InputError(f"{path} has {len(time)} samples; a recording needs more")
-    measured = 1.0 / float(np.median(np.diff(time)))
-    if rate is not None and abs(rate - measured) > 0.02 * rate:
-        raise InputError(f"sampling_rate_hz is {rate:g} but time_s of {path} steps at {measured:.4g} Hz; correct one of them")
-    rate = rate or measured
-    if time[-1] - time[0] > 2 * len(time) / rate + _LONGEST_STOP_S:
-        raise _stands(path, time)
-    grid = np.arange(round((time[-1] - time[0]) * rate) + 1) / rate + time[0]
-    if len(grid) != len(time) or np.max(np.abs(grid - time)) > 0.1 / rate:
-        # dropped or jittering samples: put them on an even clock; where it stands for long, all is missing
-        filled = fill_gaps(time, values, grid)
-        for before in _stops(time, rate):
-            filled[(grid > time[before]) & (grid < time[before + 1])] = np.nan
-        values = filled
+    clocks.check(time, path)
+    rate = clocks.sampling_rate_hz(time, rate, path)
+    values = clocks.even(time, values, rate, path)
     return signal_table(dict(zip(channels, values.T, strict=True))), rate
 
 

@@ -136,14 +136,17 @@ def _over_the_ankle(swing: _Swing, period: np.ndarray, body: w.Body) -> np.ndarr
 
 
 def _integrated(values: np.ndarray, centre: np.ndarray, period: np.ndarray, body: w.Body) -> np.ndarray:
-    """Log stride length over leg length around each centre, NaN in turns and where no stride was integrated."""
+    """Log stride length over leg length around each centre, NaN in turns and where no stride was integrated.
+
+    From one rest of a foot to the next it may also have stood: what lasts longer than strides do is not walked all the time.
+    """
     strides = foot_strides(values[:, :3], values[:, 3:], w.WORKING_RATE_HZ)
     straight = np.abs(strides.heading_rad) < trunk.TURN_RAD
-    middle = 0.5 * (strides.start_s + strides.end_s)
+    middle, lasts = 0.5 * (strides.start_s + strides.end_s), strides.end_s - strides.start_s
     out = np.full(len(centre), np.nan)
     for row, (t, stride_time) in enumerate(zip(centre, period, strict=True)):
-        near = straight & (np.abs(middle - t) < 1.1 * stride_time)
+        near = straight & (np.abs(middle - t) < 1.1 * stride_time) & (lasts < 1.5 * stride_time)
         if near.any():
-            speed = strides.length_m[near].sum() / (strides.end_s - strides.start_s)[near].sum()
+            speed = strides.length_m[near].sum() / lasts[near].sum()
             out[row] = np.log(max(speed * stride_time / body.length_m, 0.02))
     return out

@@ -156,8 +156,8 @@ class Recording:
 
     @property
     def name(self) -> str:
-        """Dataset and recording, for sentences."""
-        return f"{self.dataset}/{self.recording_id}"
+        """Dataset, where there is one, and recording, for sentences."""
+        return f"{self.dataset}/{self.recording_id}" if self.dataset else self.recording_id
 
     @property
     def group(self) -> str:

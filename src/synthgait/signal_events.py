@@ -33,8 +33,8 @@ WALKING_DEVIATION_MPS2 = 0.5
 #: How much of a step after the trunk's rise through zero a foot lands: the median of 60 simulated walkers of all kinds
 #: (half of them between 0.08 and 0.17).
 _LANDING_AFTER_RISE = 0.141
-#: Hips are this far apart at least, in legs (as for ``estimators.features.poses``).
-_LEAST_HIPS_LEGS = 0.03
+#: Hips are this far apart at least, in legs.
+LEAST_HIPS_LEGS = 0.03
 #: What lies farther apart is no step but a stop (``estimators.terms`` has the same border in strides).
 _STOPPED_STEPS = 1.5
 
@@ -174,11 +174,22 @@ def lower_back_contacts(
     return Contacts(time_s, np.where(vote > 0, "r", "l"))
 
 
+def shaken_axis(force_step: np.ndarray, force_stride: np.ndarray, turn_step: np.ndarray, turn_stride: np.ndarray) -> np.ndarray:
+    """Unit vector (2,) of the horizontal axis along which a trunk is shaken once a step, while across it the trunk sways and about
+    it rolls once a stride; which way is forward is left open. From horizontal scatters (2, 2) of specific force and of angular
+    velocity, of what repeats once a step and of what repeats once a stride only.
+    """
+    linear = (force_step - force_stride) / (np.trace(force_step + force_stride) + 1e-12)
+    angular = (turn_stride - turn_step) / (np.trace(turn_step + turn_stride) + 1e-12)
+    axis: np.ndarray = np.linalg.eigh(linear + angular)[1][:, 1]
+    return axis
+
+
 def _sideways(acceleration: np.ndarray, angular_velocity: np.ndarray, step_frequency: float, sampling_rate_hz: float) -> np.ndarray:
     """Velocity (T,) to the right with which a trunk sways once a stride.
 
-    Forward is the horizontal axis along which it is shaken once a step, while across it the trunk sways and about it rolls once
-    a stride; it slows down while it rises. What rolling lets in of gravity is taken out of the sway.
+    Forward is along the ``shaken_axis``, where it slows down while it rises. What rolling lets in of gravity is taken out of the
+    sway.
     """
     limits = {"step": (0.75 * step_frequency, 1.6 * step_frequency), "stride": (0.3 * step_frequency, 0.75 * step_frequency)}
     up = acceleration.mean(axis=0) / np.linalg.norm(acceleration.mean(axis=0))
@@ -189,10 +200,7 @@ def _sideways(acceleration: np.ndarray, angular_velocity: np.ndarray, step_frequ
         for per in limits
     }
     scatter = {key: values.T @ values for key, values in once.items()}
-    size = {name: sum(np.trace(scatter[name, per]) for per in limits) + 1e-12 for name in ("force", "turn")}
-    linear = (scatter["force", "step"] - scatter["force", "stride"]) / size["force"]
-    angular = (scatter["turn", "stride"] - scatter["turn", "step"]) / size["turn"]
-    ahead = np.linalg.eigh(linear + angular)[1][:, 1]
+    ahead = shaken_axis(*(scatter[key] for key in once))
     rising = np.cumsum(band_pass(acceleration @ up, *limits["step"], sampling_rate_hz))
     if (once["force", "step"] @ ahead) @ rising > 0:
         ahead = -ahead
@@ -333,7 +341,7 @@ def _facing(points: dict[str, np.ndarray], sampling_rate_hz: float) -> np.ndarra
     right = low_pass(points["hip_r"] - points["hip_l"], STEP_FREQUENCY_RANGE_HZ[0], sampling_rate_hz)
     facing = np.cross((0.0, 1.0, 0.0), right)
     width = np.linalg.norm(facing, axis=1, keepdims=True)
-    if np.median(width) < _LEAST_HIPS_LEGS * np.median((points["hip_r"] - points["ankle_r"])[:, 1]):
+    if np.median(width) < LEAST_HIPS_LEGS * np.median((points["hip_r"] - points["ankle_r"])[:, 1]):
         return None
     facing /= width + 1e-9
     bend = sum(points[f"knee_{s}"] - 0.5 * (points[f"hip_{s}"] + points[f"ankle_{s}"]) for s in ("r", "l"))

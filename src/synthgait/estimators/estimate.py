@@ -26,7 +26,7 @@ from synthgait.conventions import EMG_GROUPS, SIDE_NAMES, SIDES
 from synthgait.errors import InputError
 from synthgait.estimators import shipped, tasks
 from synthgait.estimators.base import GaitEstimator
-from synthgait.estimators.features.windows import NoWalking
+from synthgait.estimators.features.windows import NoWalking, too_slow
 from synthgait.estimators.predict import PREFERENCE
 from synthgait.estimators.together import parts
 from synthgait.recordings import plain
@@ -263,7 +263,7 @@ def _read(path: Path, kinds: Sequence[tasks.Sensor], *, cycle: bool) -> Recordin
     signals, rate = plain.read_signals(path, recording_kind)
     if rate is None and not cycle:
         raise InputError(f"{path} has no column time_s; every signal needs its clock")
-    if rate is not None and round(rate, 1) < 15.0:
+    if rate is not None and too_slow(rate):
         raise InputError(f"time_s of {path} steps by {1.0 / rate:g}; give seconds, at least 15 samples in each")
     if recording_kind == "imu":
         signals = {name: values for name, values in signals.items() if name.startswith(tuple(f"{kind.name}_" for kind in kinds))}
@@ -389,14 +389,14 @@ def _cut_off(recording: Recording, sensor: str) -> str:
     said = ""
     worn = {name: of for name, of in recording.section().signals.items() if name.startswith(tuple(sensor.split("+")))}
     for part, what, unit in (("_acc_", "acceleration", "m/s²"), ("_gyr_", "angular velocity", "rad/s")):
-        flat: dict[float, float] = {}
+        share, limit = 0.0, 0.0
         for values in (of for name, of in worn.items() if part in name and np.ptp(of) > 0):
             for end in (values.max(), values.min()):
                 at = values == end
-                flat[float(np.mean(at[2:] & at[1:-1] & at[:-2]))] = abs(float(end))
-        if flat and (share := max(flat)) > _CUT_OFF:
+                share, limit = max((share, limit), (float(np.mean(at[2:] & at[1:-1] & at[:-2])), abs(float(end))))
+        if share > _CUT_OFF:
             said += (
-                f" Its {what} is cut off at {flat[share]:.3g} {unit} for {100 * share:.0f} % of the time, so that lengths and speed "
+                f" Its {what} is cut off at {limit:.3g} {unit} for {100 * share:.0f} % of the time, so that lengths and speed "
                 "are less certain than that; set the sensor to a wider range."
             )
     return said

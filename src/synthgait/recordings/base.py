@@ -140,13 +140,6 @@ class Recording:
 
     def _make_whole(self) -> None:
         rate, (first, last) = self.sampling_rate_hz, self._bounds()
-        if rate is not None:
-            whole, (first, last) = (first, last), gaps.without_padding(self.signals, rate, first, last)
-            if (first, last) != whole:
-                self.start_s, self.end_s = first / rate, (last - 1) / rate
-                _LOG.warning(
-                    "recording %s repeats one sample at its ends; it is cut to %.2f to %.2f s", self.name, self.start_s, self.end_s
-                )
         made = gaps.whole(self.name, self.signals, _PARTS[self.kind], _LEGS.get(self.kind, ()), rate, first, last, blank=self.kind in _AXES)
         self.signals = made.signals
         if rate is not None and (made.first, made.last) != (first, last):

@@ -42,7 +42,7 @@ def whole(
     *,
     blank: bool = False,
 ) -> Whole:
-    """Channels without missing samples in ``first`` to ``last``.
+    """Channels without missing samples in ``first`` to ``last``, of which what only fills a file up is cut off.
 
     Gaps of up to ``LONGEST_GAP_S`` are filled linearly, ends are held. Of the parts (sensors, points or angles) the ``needed``
     ones decide where the walk is seen, or all where none of them is there and no other part is whole: the section is cut to
@@ -56,8 +56,14 @@ def whole(
     Raises:
         InputError: nothing is seen, or for less than a second on end.
     """
+    said = []
+    if rate is not None:
+        padded, (first, last) = (first, last), _without_padding(signals, rate, first, last)
+        if (first, last) != padded:
+            cut = f"{first / rate:.2f} to {(last - 1) / rate:.2f} s"
+            said.append(f"recording {name} repeats one sample at its ends; it is cut to {cut}")
     if all(np.all(np.isfinite(values[first:last])) for values in signals.values()):
-        return Whole(signals, first, last, [])
+        return Whole(signals, first, last, said)
     longest = 0 if rate is None else max(1, round(LONGEST_GAP_S * rate))
     seen = _seen(signals, part_of, first, last, longest)
     ever = [part for part in seen if seen[part].any()]
@@ -67,7 +73,6 @@ def whole(
     if not leading and not any(seen[part].all() for part in ever):
         leading = ever
     start, end = _longest_span(np.logical_and.reduce([seen[part] for part in leading])) if leading else (0, last - first)
-    said = []
     if end - start < last - first:
         worst = max(leading, key=lambda part: _longest_gap(seen[part]))
         missing = f"{worst} of recording {name} is missing {_for_how_long(_longest_gap(seen[worst]), rate)}"
@@ -88,7 +93,7 @@ def whole(
     )
 
 
-def without_padding(signals: dict[str, np.ndarray], rate: float, first: int, last: int) -> tuple[int, int]:
+def _without_padding(signals: dict[str, np.ndarray], rate: float, first: int, last: int) -> tuple[int, int]:
     """The section's first sample and one past its last without the same values over and over at its ends: files that were filled
     up to a common length, or sensors that went on sending what they sent last. All of it where nothing that is known ever changes.
     """

@@ -127,8 +127,8 @@ def read_signals(path: Path, kind: str) -> tuple[dict[str, np.ndarray], float | 
     table = _samples(path)
     found = _signals(table, None, path, kind)
     # no row says which part is meant, so that nothing may be missing
-    if found[1] is not None and len(clocks.stops(table["time_s"].to_numpy(float), found[1])):
-        raise clocks.stands(path, table["time_s"].to_numpy(float))
+    if found[1] is not None and len(clocks.stops(time := table["time_s"].to_numpy(float), found[1])):
+        raise clocks.stands(path, time)
     return found
 
 

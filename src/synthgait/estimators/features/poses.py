@@ -30,7 +30,7 @@ from synthgait.errors import InputError
 from synthgait.estimators.features import footholds, pictures
 from synthgait.estimators.features import windows as w
 from synthgait.kinematics import spectral_derivative
-from synthgait.signal_events import keypoint_contacts
+from synthgait.signal_events import LEAST_HIPS_LEGS, keypoint_contacts
 
 #: A recording of fewer strides is timed by its landings, if these say the same to within that share.
 _FEW_STRIDES, _LANDINGS_AGREE = 2.2, 0.15
@@ -44,8 +44,6 @@ _SAME_WALK = np.log(2.0)
 #: A leg told by its points and one told by the walker's size are the same within that logarithm: people of one height have legs
 #: that differ by 3 % (standard deviation, Pheasant, Bodyspace, 1986).
 _SAME_SIZE = 0.08
-#: Hips are this far apart at least, in legs.
-_LEAST_WIDTH = 0.03
 _JOINTS = ("shoulder", "knee", "ankle", "heel", "toe")
 POSE_CHANNELS = tuple(f"{joint}_{axis}_{side}" for side in SIDES for joint in _JOINTS for axis in ("forward", "up", "right"))
 POSE_SCALARS = ("stride_time", "size", "size_known", "base", "depth", "ankle_distance")
@@ -199,7 +197,7 @@ def pose_windows(
     travelled, in_metres = _travelled(shown, leg, base, body, steps)
     out = w.Windows(cycles, present, scalars, base, period, centre, score, body, travelled, steps, in_metres=in_metres)
     across = (turned[:, 0, place["hip_r"], 2] - turned[:, 0, place["hip_l"], 2]).real
-    out.mirrored = not flat and bool(np.median(across) < -_LEAST_WIDTH)
+    out.mirrored = not flat and bool(np.median(across) < -LEAST_HIPS_LEGS)
     if inverse is None or steps is None:
         return out
     away = np.abs(inverse[:, 1]) * period / (np.median(inverse[:, 0]) * leg) * ANKLE_SHARE

@@ -20,6 +20,7 @@ import numpy as np
 from synthgait.conventions import GRAVITY_MPS2
 from synthgait.errors import InputError
 from synthgait.estimators.features import windows as w
+from synthgait.signal_events import shaken_axis
 
 #: Turning rates find the strides, the axes and the turns, but no network sees them: how far a lower back rolls and
 #: nods depends on a spine that the simulated body has as one joint. Nor does one see how it surges, which finds the
@@ -94,9 +95,7 @@ def _forward(acc: np.ndarray, gyr: np.ndarray, period: np.ndarray) -> np.ndarray
     def scatter(part: np.ndarray) -> np.ndarray:
         return np.einsum("nki,nkj->ij", part, part.conj()).real
 
-    linear = (scatter(even) - scatter(odd)) / (np.abs(acc[:, 1:, 1:]) ** 2).sum()
-    angular = (scatter(spin_odd) - scatter(spin_even)) / (np.abs(gyr[:, 1:, 1:]) ** 2).sum()
-    axis = np.linalg.eigh(linear + angular)[1][:, 1]
+    axis = shaken_axis(*map(scatter, (even, odd, spin_even, spin_odd)))
     velocity_up = w.integrate(acc, period)[:, 2::2, 0]
     along = acc[:, 2::2, 1:] @ axis
     if (along * velocity_up.conj()).real.sum() > 0:

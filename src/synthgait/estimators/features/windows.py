@@ -71,13 +71,18 @@ class Body:
         return np.asarray(time_s) * np.sqrt(GRAVITY_MPS2 / self.length_m)
 
 
+def too_slow(sampling_rate_hz: float) -> bool:
+    """Whether that is under 15 Hz, of which rounded times tell a little less."""
+    return round(sampling_rate_hz, 1) < 15.0
+
+
 def to_working_rate(values: np.ndarray, sampling_rate_hz: float) -> np.ndarray:
     """(T, C) at any rate -> (T', C) at 100 Hz, gaps (NaN) bridged linearly.
 
     Raises:
         InputError: a rate under 15 Hz, or a channel with no value at all.
     """
-    if not np.isfinite(sampling_rate_hz) or round(sampling_rate_hz, 1) < 15.0:  # rounded times tell it to a little less
+    if not np.isfinite(sampling_rate_hz) or too_slow(sampling_rate_hz):
         raise InputError(f"sampling_rate_hz is {sampling_rate_hz:g}; gait needs at least 15 Hz")
     values = np.stack([bridged(channel) for channel in np.asarray(values, float).T], axis=1)
     if abs(sampling_rate_hz - WORKING_RATE_HZ) < 1e-6:

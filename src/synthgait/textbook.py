@@ -113,9 +113,17 @@ def reference_angle(coordinate: str, speed: float, phase: np.ndarray, left_conta
     """
     if base_name(coordinate) not in DEGREES:
         return np.zeros_like(np.asarray(phase, float))
-    columns = np.deg2rad(_spline(DEGREES[base_name(coordinate)])(_percent(speed, phase, coordinate.endswith("_l"), left_contact_phase)))
-    share = [np.interp(speed, _SPEEDS, row) for row in np.eye(len(_SPEEDS))]
-    return columns @ np.array(share)
+    curve = _spline(DEGREES[base_name(coordinate)])
+    share = np.array([np.interp(speed, _SPEEDS, row) for row in np.eye(len(_SPEEDS))])
+
+    def seen_from(left: bool) -> np.ndarray:
+        angles: np.ndarray = np.deg2rad(curve(_percent(speed, phase, left, left_contact_phase))) @ share
+        return angles
+
+    if coordinate in ("pelvis_list", "pelvis_rotation"):
+        # of both legs' halves, so that a mirrored walk has the mirrored curve wherever the left foot lands
+        return 0.5 * (seen_from(False) - seen_from(True))
+    return seen_from(coordinate.endswith("_l"))
 
 
 def reference_activation(muscle: str, speed: float, phase: np.ndarray, left_contact_phase: float = 0.5) -> np.ndarray | None:

@@ -31,7 +31,7 @@ _FIRMNESS = {
     "hip_adduction": 20.0,
     "pelvis_rotation": 8.0,
     "pelvis_list": 7.0,
-    "pelvis_tilt": 6.0,
+    "pelvis_tilt": 12.0,
 }
 #: The same for activations. Firm: muscles under the skin, whose envelopes are known and whose work an optimum otherwise
 #: gives to weak neighbours. Loose: deep and thin muscles, which few electrodes have seen; where they had to follow
@@ -45,7 +45,9 @@ _ACTIVITY_FIRMNESS = {
     "biceps_femoris_long": 4.0,
     "rectus_femoris": 16.0,
     "gluteus_maximus": 7.0,
-    "gluteus_medius": 6.0,
+    "gluteus_medius_middle": 6.0,
+    "gluteus_medius_posterior": 1.0,
+    "gluteus_medius_anterior": 0.5,
 }
 _LOOSE = 0.2
 #: How healthy people differ from one another: standard deviations of a factor (its logarithm) on an angle's curve and of a

@@ -35,7 +35,7 @@ COST_SHARES = {
 #: Velocities of the pelvis that are pulled, forward, up and to the right: share of the cost, and coordinate.
 PELVIS_MOVES = (("surge", "pelvis_tx"), ("rise", "pelvis_ty"), ("sway", "pelvis_tz"))
 #: Forward, up, right and heel: how firmly the ground reaction is pulled; horizontal forces are small beside the vertical one.
-GROUND_SHARES = (12.0, 3.0, 12.0, 2.0)
+GROUND_SHARES = (12.0, 3.0, 40.0, 2.0)
 
 
 #: Joints whose contact load can be penalised, with their side.

@@ -70,6 +70,16 @@ def test_gaps_other_columns_and_events(estimator: GaitEstimator, walks: Walks) -
     assert len(seen["events"]["time_s"]) > 10
 
 
+def test_of_what_was_not_recorded_nothing_is_told(estimator: GaitEstimator, walks: Walks, caplog: pytest.LogCaptureFixture) -> None:
+    table = table_of(walks, 100.0)
+    table.loc[200:420, [c for c in table if c != "time_s"]] = np.nan
+    found = estimator.predict(table, sensor="lower_back")
+    assert "missing for 2.21 s" in caplog.text and "cut to 4.21 to" in caplog.text
+    assert min(found["strides"]["time_s"]) > 4.2 and min(found["events"]["time_s"]) > 4.2
+    array = table.drop(columns="time_s").to_numpy()
+    assert estimator.predict(array, sensor="lower_back", sampling_rate_hz=100.0)["strides"] == found["strides"]
+
+
 def test_a_section_is_told_on_the_clock_of_the_whole(estimator: GaitEstimator, walks: Walks) -> None:
     table = table_of(walks, 100.0)
     signals = {name: np.concatenate([np.full(317, np.nan), table[name]]) for name in table if name != "time_s"}

@@ -24,7 +24,7 @@ from synthgait.estimators.terms import per_stride, summarise
 from synthgait.estimators.together import together
 from synthgait.gait import later
 from synthgait.recordings import clocks
-from synthgait.recordings.base import KINDS, PLAUSIBLE, channels_of
+from synthgait.recordings.base import KINDS, PLAUSIBLE, Recording, channels_of
 from synthgait.sensors.emg import seen_by_electrodes
 from synthgait.textbook import usual_emg
 
@@ -60,7 +60,7 @@ def predict(
     Args:
         recording: a ``recordings.Recording``; a mapping or table of channels named as in the plain
             format ((T,) each, optionally ``time_s`` in s, which may jitter and lack samples); or (T, 6) acc_x..gyr_z of one
-            trunk IMU. Other columns are ignored, and gaps (NaN) bridged.
+            trunk IMU. Other columns are ignored; gaps (NaN) are bridged, cut or left out as in a ``Recording``, with a warning.
         sensor: which of the estimator's sensors to read, or several worn ones as "foot+lower_back" (gait parameters, see
             ``together``); None takes the most telling one present.
         sampling_rate_hz: needed unless the recording knows it or has ``time_s``.
@@ -90,18 +90,17 @@ def predict(
             raise InputError(f"{sensor!r} are several sensors; they are read together for gait parameters, from channels by name")
         how: dict[str, Any] = {"sampling_rate_hz": sampling_rate_hz, "body": body}
         return together(sensor, lambda name: predict(estimator, recording, sensor=name, **how))
-    signals, rate, known = _signals(recording, sampling_rate_hz)
-    body = given if body is not None and (given := _sized(body)).known else known
-    name = _choose(estimator, signals, sensor)
-    if isinstance(recording, np.ndarray):
-        signals = {f"{name}_{channel}": recording[:, column] for column, channel in enumerate(IMU_CHANNELS)}
+    recording, name = _as_recording(estimator, recording, sensor, sampling_rate_hz)
+    cut = recording.section()
+    signals, rate = cut.signals, sampling_rate_hz or cut.sampling_rate_hz
+    body = given if body is not None and (given := _sized(body)).known else Body(cut.height_m, cut.leg_length_m)
     if rate is None:
         if estimator.task != "muscle_activation" or name != "joint_angles":
             raise InputError("the recording has no absolute time: give sampling_rate_hz")
         windows = _one_cycle(signals, stride_time_s or _TYPICAL_STRIDE_TIME_S, body)
     else:
         windows = tasks.sensor_named(name).featurise(signals, rate, body)
-        windows = _with_depth(windows, getattr(recording, "focal_px", None) if focal_px is None else focal_px)
+        windows = _with_depth(windows, recording.focal_px if focal_px is None else focal_px)
     out = ensemble(estimator.networks[name], windows.cycles, windows.present, windows.scalars)
     if estimator.task == "gait_parameters":
         told = out[0], out[1]
@@ -111,7 +110,7 @@ def predict(
         result = summarise(*per_stride(*told, windows, tasks.sensor_named(name)))
         result["events"] = gait_events(signals, float(rate or 0.0), name, result)
         # a section is read alone, and told on the clock of the whole
-        before = round((getattr(recording, "start_s", None) or 0.0) * float(rate or 0.0)) / float(rate or 1.0)
+        before = round((recording.start_s or 0.0) * float(rate or 0.0)) / float(rate or 1.0)
         for times in (result["strides"], result["events"]):
             times["time_s"] = [at + before for at in times["time_s"]]
         result["unlike_sd"] = _unlike_sd(estimator.networks[name], windows, tasks.sensor_named(name))
@@ -126,22 +125,25 @@ def predict(
     return result | {"sensor": name, "n_strides": len(windows), "repetition": float(np.median(windows.score))}
 
 
-def _signals(recording: Any, sampling_rate_hz: float | None) -> tuple[dict[str, np.ndarray], float | None, Body]:
-    if isinstance(recording, np.ndarray):
-        if recording.ndim != 2 or recording.shape[1] != 6:
-            raise InputError(f"an array recording has shape {recording.shape}; give (samples, 6): acc_x acc_y acc_z gyr_x gyr_y gyr_z")
-        return {}, sampling_rate_hz, Body()
-    if hasattr(recording, "signals") and hasattr(recording, "section"):
-        cut = recording.section()
-        return dict(cut.signals), sampling_rate_hz or cut.sampling_rate_hz, Body(cut.height_m, cut.leg_length_m)
-    if not isinstance(recording, (Mapping, pd.DataFrame)):
-        raise InputError(f"a recording of type {type(recording).__name__} cannot be read; give a Recording, a table or channels by name")
-    signals, rate = _of_table(recording, sampling_rate_hz)
-    return signals, rate, Body()
+def _as_recording(estimator: GaitEstimator, given: Any, sensor: str | None, sampling_rate_hz: float | None) -> tuple[Recording, str]:
+    """What was given as a Recording, whose rules on gaps and units then hold for it, and the sensor to read."""
+    if isinstance(given, Recording):
+        return given, _choose(estimator, given.signals, sensor)
+    if isinstance(given, np.ndarray):
+        if given.ndim != 2 or given.shape[1] != 6:
+            raise InputError(f"an array recording has shape {given.shape}; give (samples, 6): acc_x acc_y acc_z gyr_x gyr_y gyr_z")
+        name, shape = _choose(estimator, {}, sensor), "array"
+        columns = {f"{name}_{channel}": given[:, column] for column, channel in enumerate(IMU_CHANNELS)}
+    elif isinstance(given, (Mapping, pd.DataFrame)):
+        columns, sampling_rate_hz = _of_table(given, sampling_rate_hz)
+        name, shape = _choose(estimator, columns, sensor), "table"
+    else:
+        raise InputError(f"a recording of type {type(given).__name__} cannot be read; give a Recording, a table or channels by name")
+    return Recording("", f"({shape})", "", name if name in KINDS else "imu", columns, sampling_rate_hz), name
 
 
 def _of_table(table: Mapping[str, Any] | pd.DataFrame, sampling_rate_hz: float | None) -> tuple[dict[str, np.ndarray], float | None]:
-    """The channels of the conventions, on an even clock where there is one and with gaps bridged, and their sampling rate."""
+    """The channels of the conventions, on an even clock where there is one, and their sampling rate."""
     given = {str(name): column for name, column in table.items()}
     known = {name for kind in KINDS for name in channels_of(kind, given)} | {"time_s"}
     columns = {}
@@ -158,8 +160,8 @@ def _of_table(table: Mapping[str, Any] | pd.DataFrame, sampling_rate_hz: float |
         sampling_rate_hz = clocks.sampling_rate_hz(time, sampling_rate_hz, "the recording")
         values = clocks.even(time, np.stack(list(columns.values()), axis=1), sampling_rate_hz, "the recording")
         columns = dict(zip(columns, values.T, strict=True))
-    if sampling_rate_hz is not None:  # without a clock it is a cycle, which is bridged round its end
-        columns = {name: bridged(values) if np.isfinite(values).any() else values for name, values in columns.items()}
+    if sampling_rate_hz is None:  # a cycle, which has no time for how long a gap is
+        columns = {name: bridged(values, name, period=len(values)) for name, values in columns.items()}
     return columns, sampling_rate_hz
 
 
@@ -196,7 +198,7 @@ def _one_cycle(signals: Mapping[str, np.ndarray], stride_time_s: float, body: Bo
     names = [name for name in poses.ANGLE_CHANNELS if name in signals]
     if not any(name.startswith("hip_flexion") for name in names) or not any(name.startswith("knee_flexion") for name in names):
         raise InputError("the recording has no hip_flexion and knee_flexion of one side; give joint angles in rad")
-    values = np.stack([bridged(np.asarray(signals[name], float), name, period=len(signals[name])) for name in names], axis=1)
+    values = np.stack([signals[name] for name in names], axis=1)
     return poses.one_cycle(names, values, stride_time_s, body)
 
 

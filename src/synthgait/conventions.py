@@ -104,7 +104,9 @@ MUSCLES = sided(LEG_MUSCLES, "r") + sided(LEG_MUSCLES, "l")
 
 #: From EMG to force of voluntary contractions (Cavanagh & Komi, Eur J Appl Physiol 1979;42:159: 49 to 56 ms).
 ELECTROMECHANICAL_DELAY_S = 0.050
-#: What a surface electrode sees, as weighted by nothing but membership: name -> our muscles.
+#: What a surface electrode sees, as weighted by nothing but membership: name -> our muscles. Of the gluteus medius that is the
+#: middle: electrodes lie half way between iliac crest and trochanter (SENIAM; Hermens et al., J Electromyogr Kinesiol
+#: 2000;10:361), in front of it is the tensor fasciae latae and behind it the gluteus maximus.
 EMG_GROUPS: dict[str, tuple[str, ...]] = {
     "tibialis_anterior": ("tibialis_anterior",),
     "soleus": ("soleus",),
@@ -118,7 +120,7 @@ EMG_GROUPS: dict[str, tuple[str, ...]] = {
     "medial_hamstrings": ("semimembranosus",),
     "biceps_femoris": ("biceps_femoris_long",),
     "gluteus_maximus": ("gluteus_maximus_superior", "gluteus_maximus_inferior"),
-    "gluteus_medius": ("gluteus_medius_anterior", "gluteus_medius_middle", "gluteus_medius_posterior"),
+    "gluteus_medius": ("gluteus_medius_middle",),
     "peroneus": ("peroneus_longus",),
 }
 

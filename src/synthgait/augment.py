@@ -108,8 +108,9 @@ def relatives(model: StrideGenerator, source: Trials, **changed: Any) -> Trials:
     ``condition_*`` hold what was asked for. Unchanged conditions give the stride back, as well as the
     generator's code can hold it.
 
-    Raises InputError: a column that is no condition, or strides that the model cannot read.
+    Raises InputError: a column that is no condition, a trial without a gait, or strides that the model cannot read.
     """
+    source.refuse_failed()
     code = model.representation
     for group, names in code.channels.items():
         if source.channels.get(group) != names or source.signals[group].shape[1] != SAMPLES_PER_STRIDE:
@@ -206,6 +207,7 @@ def fill(model: StrideGenerator, source: Trials, seed: int, *, known: Sequence[s
     Raises InputError: a channel that the model does not know, a stride without any known channel, or
     strides that are not 100 phases.
     """
+    source.refuse_failed()
     code = model.representation
     channels = [name for names in code.channels.values() for name in names]
     unknown = sorted(set(known or ()) - set(channels))
@@ -318,8 +320,10 @@ _Pair = tuple[torch.Tensor, torch.Tensor]
 def tensors(source: Trials, channels: Sequence[str], targets: Sequence[str]) -> _Pair:
     """Channels of any signal group (N, C, T) and numeric columns of the table (N, K), float32.
 
-    Raises InputError: a channel or column that the strides do not have, a channel with NaN in it, or a column that is no number.
+    Raises InputError: a trial without a gait, a channel or column that the strides do not have, a channel with NaN in it, or a
+    column that is no number.
     """
+    source.refuse_failed()
     missing = [name for name in targets if name not in source.table]
     if missing:
         raise InputError(f"the table has no column {missing[0]!r}; give columns it has as targets")

@@ -89,6 +89,15 @@ class Trials:
         """The trials whose status is ok; all of them where the table has no status."""
         return self.select((self.table["status"] == "ok").to_numpy()) if "status" in self.table else self
 
+    def refuse_failed(self) -> None:
+        """Raise InputError where a trial holds no gait, because none was found or it was not accepted."""
+        if not {"trial_id", "status", "stride_time_s"} <= set(self.table):
+            return
+        failed = self.table.loc[(self.table["status"] != "ok") & self.table["stride_time_s"].isna()]
+        if len(failed):
+            name, status = failed["trial_id"].iloc[0], failed["status"].iloc[0]
+            raise InputError(f"{len(failed)} of {len(self)} trials hold no gait ({name}: {status}); give those that do: trials.certified()")
+
     @classmethod
     def concatenate(cls, parts: Sequence[Trials]) -> Trials:
         """All trials of the parts, in order. Raises InputError when their signal groups differ."""

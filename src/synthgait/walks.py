@@ -208,10 +208,11 @@ def walk(
     speed, step lengths from the heels at contact, times; events carry seconds from the start.
 
     Raises:
-        InputError: not strides, or too short to hold two right contacts.
+        InputError: not strides, a trial without a gait, or too short to hold two right contacts.
     """
     if strides.sampling_rate_hz is not None:
         raise InputError("these trials are continuous already; only strides can be walked on")
+    strides.refuse_failed()
     period = strides.table["stride_time_s"].to_numpy(float)
     if len(strides) and duration_s < 2.5 * period.max():
         raise InputError(f"a walk of {duration_s:g} s is too short for strides of {period.max():.2f} s; give at least 2.5 strides")

@@ -12,6 +12,7 @@ from synthgait.generators import GaussianGenerator, StrideGenerator, train
 from synthgait.generators.conditions import condition_table
 from synthgait.generators.train import parse_recipe
 from synthgait.trials import Trials
+from synthgait.walks import walk
 from varied_walkers import varied_walkers
 
 
@@ -208,3 +209,20 @@ def test_bad_input_is_named(model: StrideGenerator, seeds: Trials) -> None:
     bare = Trials(seeds.table, {"joint_angles": seeds.signals["joint_angles"]})
     with pytest.raises(InputError, match="lack signal group"):
         augment.relatives(model, bare)
+
+
+def test_trials_that_failed_are_named(model: StrideGenerator) -> None:
+    everyone = datasets.load()
+    ok = (everyone.table["status"] == "ok").to_numpy()
+    mixed = everyone.select(np.r_[np.flatnonzero(ok)[:5], np.flatnonzero(~ok)[:2]])
+    first = mixed.table.iloc[5]
+    said = rf"2 of 7 trials hold no gait \({first['trial_id']}: {first['status']}\); .* trials\.certified\(\)"
+    for use in (
+        lambda: walk(mixed, 8.0, np.random.default_rng(0)),
+        lambda: augment.StrideDataset(mixed, ["knee_flexion_r"]),
+        lambda: augment.at_speeds(model, mixed, [1.0]),
+        lambda: augment.fill(model, mixed, 1),
+    ):
+        with pytest.raises(InputError, match=said):
+            use()
+    assert len(augment.StrideDataset(mixed.certified(), ["knee_flexion_r"])) == 5

@@ -172,12 +172,13 @@ def test_weak_calves_make_slower_walking_the_cheaper_one(solutions) -> None:
 
 
 def test_age_shortens_steps(strides) -> None:
-    """Judge, Davis & Ounpuu (J Gerontol A 1996;51:M303): at the same speed old people take shorter, quicker steps and
-    push off less. Size and task are the same; muscles are 25 and 80 years old. From the body alone: the steps come
-    out, the weaker push-off does not (more power: quicker steps need more push-offs, and the tendon recoils).
+    """DeVita & Hortobagyi (J Appl Physiol 2000;88:1804): at the same speed people of 69 years take steps 4 % shorter and
+    as much quicker than those of 21, and their ankles do less work. Size and task are the same here; muscles are 25 and
+    80 years old. From the body alone: the steps come out, the weaker push-off does not (more power: quicker steps need
+    more push-offs, and the tendon recoils).
     """
     old, young = strides["old"], strides["adult"]
-    assert row(old)["stride_length_m"] < 0.97 * row(young)["stride_length_m"]
+    assert row(old)["stride_length_m"] / row(young)["stride_length_m"] == pytest.approx(0.96, abs=0.02)
     assert push_off_w_per_kg(young) < push_off_w_per_kg(old) < 1.15 * push_off_w_per_kg(young)
 
 

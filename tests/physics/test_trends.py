@@ -150,7 +150,8 @@ def test_push_off_told_from_the_floor_is_the_joints(strides) -> None:
 
 
 def test_weak_calves_push_off_less_at_the_same_speed(strides) -> None:
-    """McGowan, Neptune & Kram (J Appl Physiol 2008;105:486); Ong et al. (PLoS Comput Biol 2019;15:e1006993).
+    """McGowan, Neptune & Kram (J Appl Physiol 2008;105:486): the calves, soleus above all, propel. Simulated, weak ones
+    walk slower (Ong et al., PLoS Comput Biol 2019;15:e1006993).
     Speed is prescribed; cadence is the walker's own, and its steps get shorter. From the body alone.
     """
     weak, strong = strides["weak_calves"], strides["adult"]
@@ -159,7 +160,7 @@ def test_weak_calves_push_off_less_at_the_same_speed(strides) -> None:
 
 
 def test_weak_calves_make_slower_walking_the_cheaper_one(solutions) -> None:
-    """Ong et al. (2019): weak plantarflexors lower the self-selected speed. Speed is prescribed here, so this asks
+    """Ong et al. (2019): severely weak plantarflexors lower the self-selected speed. Speed is prescribed here, so this asks
     which of 0.9 and 1.2 m/s costs less effort per metre, which people choose (Zarrugh, Todd & Ralston, Eur J Appl
     Physiol 1974;33:293): the quicker for the strong, for the weak hardly. From the body alone.
     """
@@ -183,8 +184,8 @@ def test_age_shortens_steps(strides) -> None:
 
 
 def test_children_take_quicker_steps_at_the_same_dimensionless_speed(strides) -> None:
-    """Hof & Zijlstra (J Biomech 1997;30:851): normalised to leg length, children of 3 to 12 years walk as adults do;
-    their cadence is higher by about the root of the ratio of leg lengths. From the body and, weakly, from the usual
+    """Sutherland (Gait Posture 1997;6:163): from 4 years of age on steps over leg length are an adult's, and cadence
+    changes with the length of the legs; at one dimensionless speed by the root of their ratio. From the body and, weakly, from the usual
     stride time that is pulled to, which scales with the leg as well (the textbook's curves are dimensionless).
     """
     child, adult = row(strides["child"]), row(strides["adult"])
@@ -238,7 +239,9 @@ def test_crouch_keeps_the_knee_bent_in_stance(strides) -> None:
 
 
 def test_hemiparesis_shortens_the_paretic_stance(strides) -> None:
-    """Patterson et al. (Arch Phys Med Rehabil 2008;89:304). With the table's habits: the pull is to a shorter stance."""
+    """Patterson et al. (Arch Phys Med Rehabil 2008;89:304): half of those who had a stroke walk unevenly in time. With the
+    table's habits: the pull is to a shorter stance.
+    """
     with_table = row(strides["stroke_habits"])
     assert with_table["stance_time_r_s"] < 0.98 * with_table["stance_time_l_s"]
     assert with_table["step_length_r_m"] > 1.03 * with_table["step_length_l_m"]

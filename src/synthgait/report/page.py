@@ -113,9 +113,10 @@ def _simulated(seed: Trials) -> str:
         "<p>Each strip is one stride: the legs' ground reaction is drawn as arrows, the model's arms are part of its trunk and are not "
         "drawn, and poses are set apart evenly. Every curve begins at its own leg's initial contact.</p>",
         '<p class="note">Dashed: textbook walking of healthy adults at this speed. Angles after Kadaba et al., J Orthop Res 1990;8:383, '
-        "and Perry &amp; Burnfield, Gait Analysis (2010), changing with speed after Schwartz et al., J Biomech 2008;41:1639; forces after "
-        "Winter, The Biomechanics and Motor Control of Human Gait (1991), scaled with speed after Nilsson &amp; Thorstensson, Acta Physiol "
-        "Scand 1989;136:217. No spread is drawn, because these sources give none here. Where a study's tracking weight is above zero the "
+        "and Perry &amp; Burnfield, Gait Analysis (2010), changing with speed after Schwartz et al., J Biomech 2008;41:1639 (children); "
+        "forces after Winter, The Biomechanics and Motor Control of Human Gait (1991), scaled with speed after Nilsson &amp; "
+        "Thorstensson, Acta Physiol Scand 1989;136:217. No spread is drawn, because these sources give none "
+        "here. Where a study's tracking weight is above zero the "
         "solver is softly pulled towards the dashed angles and forces, and activations towards textbook ones: there, their closeness is no "
         "proof of realism. Of a pathology with habits of its own, the pull is towards the dashed angles as its table changes them.</p>",
     ]

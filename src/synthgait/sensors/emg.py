@@ -4,8 +4,8 @@ In: walks with ``muscle_activation`` and a random generator. Out: ``Trials`` wit
 channel ``<muscle>_<side>`` per electrode (a name of ``conventions.EMG_GROUPS``).
 
 An electrode sees the mean activation of its muscles and a share of its neighbours' (crosstalk), scaled
-by an unknown gain. Raw: band-limited Gaussian noise whose amplitude follows the activation (De Luca, J
-Biomech 1979; 20 to 450 Hz, SENIAM), plus the amplifier's noise.
+by an unknown gain. Raw: band-limited Gaussian noise whose amplitude follows the activation (De Luca,
+IEEE Trans Biomed Eng 1979; 20 to 450 Hz, SENIAM), plus the amplifier's noise.
 """
 
 from __future__ import annotations

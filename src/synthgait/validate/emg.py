@@ -36,7 +36,7 @@ ONSET = "muscle_activation_onset"
 CURVES = "muscle_activation"
 #: Columns that a pair of curves has beside those of ``validate.run.pairs``.
 CURVE_COLUMNS = ("curve_r", "curve_mae", "curve_bias")
-#: Walking speeds that are alike: envelopes change little over 0.2 m/s (Hof et al., Gait Posture 2002;16:78).
+#: Walking speeds that are alike: envelopes change in proportion to it (Hof et al., Gait Posture 2002;16:78), little over 0.2 m/s.
 _SPEED_KERNEL_MPS = 0.2
 #: Of a recording that does not tell its speed: a typical adult's.
 _USUAL_SPEED_MPS = 1.2

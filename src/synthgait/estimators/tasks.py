@@ -64,11 +64,11 @@ def _trunk(placement: str) -> Sensor:
     return Sensor(placement, trunk.CHANNELS, trunk.SCALARS, partial(trunk.featurise, placement=placement), negated)
 
 
-#: Integrating a foot between its rests is right within a few per cent (stride length within 5.4 cm in
-#: the field's own studies, of 1.3 m); beyond that a simulated sole has slid, and there is nothing to learn.
+#: Integrating a foot between its rests is right within a few per cent (a stride's length within 6.3 cm on average, Rampp et
+#: al., IEEE Trans Biomed Eng 2015;62:1089); beyond that a simulated sole has slid, and there is nothing to learn.
 _FOOT_SLID = 0.04
-#: What is left is mostly the creep of simulated soles, which real shoes do not have: on average published integrations
-#: err by a few millimetres (Rampp et al., IEEE Trans Biomed Eng 2015;62:1089), so no correction goes further.
+#: What is left is mostly the creep of simulated soles, which real shoes do not have, so no correction goes further
+#: (modelling choice).
 _FOOT_CORRECTION = 0.005
 #: An ankle that rests still rolls forward a little, in simulation (4 % of the speed) more than in shoes with soft soles on
 #: real floors: what a network has learned of a shank's sensor and its place counts, up to half of that.

@@ -20,7 +20,7 @@ import numpy as np
 
 from synthgait.estimators.features import windows as w
 
-#: Distance between both hips and both shoulders over the leg as ``poses.leg_of`` measures it: means of the 1,265 people of
+#: Distance between both hips and both shoulders over the leg as ``poses.leg_of`` measures it: means of the people of
 #: the bundled seed, who differ by 4 % (standard deviation).
 WIDTH_LEGS = {"hip": 0.194, "shoulder": 0.426}
 #: Stride length in leg lengths times dimensionless stride time: steps are 6.4 mm long per step a minute in health (walk ratio,

@@ -68,7 +68,7 @@ def test_few_samples_a_second_hide_no_landing(sensor: str, rate_hz: float) -> No
     seed = storage.read(bundled.seed_dataset()).certified()
     # one who shuffles, and turns the foot for a moment only when it lands, and one who walks fast
     walks = walk(
-        seed.select(np.flatnonzero(seed.table["trial_id"].isin(["seed_v1_people_00237", "seed_v1_00253"]))), 20.0, np.random.default_rng(1)
+        seed.select(np.flatnonzero(seed.table["trial_id"].isin(["seed_v1_people_00237", "seed_v1_00282"]))), 20.0, np.random.default_rng(1)
     )
     seen, often = 0, 0
     for i in range(len(walks)):

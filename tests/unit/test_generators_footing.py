@@ -49,7 +49,7 @@ def test_held_soles_slide_less_and_the_stride_stays_itself(model: StrideGenerato
     simulated = storage.read(bundled.seed_dataset(), rows=np.arange(0, 1500, 15)).certified()
     friction = np.median(measure(simulated, model.limits)["foot_skate_mps"])
     assert np.median(after) - friction < 0.7 * (np.median(before) - friction)
-    assert np.percentile(after, 95) < 0.5 * np.percentile(before, 95)
+    assert np.percentile(after, 95) - friction < 0.5 * (np.percentile(before, 95) - friction)
     moved = np.linalg.norm((held - latents) / scale[:, None] @ np.linalg.pinv(model.prior.root), axis=1)
     assert np.median(moved) < 0.1 * np.sqrt(latents.shape[1])  # far less than from one stride to another
     change = np.abs(tight.signals["joint_angles"] - loose.signals["joint_angles"]).max(axis=(1, 2))

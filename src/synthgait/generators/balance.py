@@ -29,8 +29,8 @@ _CORRECTED = (12, 20)
 _MOVING = ("pelvis_tx", "pelvis_ty", "pelvis_tz", "lumbar_extension", "lumbar_bending", "lumbar_rotation")
 #: How far a repair may move the centres of pressure, leg lengths.
 _MAX_SHIFT = 0.1
-#: Largest free moment of a balanced foot per vertical force, in leg lengths: about 0.2 N m/kg under body weight, twice
-#: the peaks of walking (measured in Almosnino et al., 2009, doi 10.1186/1758-2555-1-19).
+#: Largest free moment of a balanced foot per vertical force, in leg lengths (modelling choice): about 0.2 N m/kg under body
+#: weight. How it runs in walking: Almosnino et al. 2009, doi 10.1186/1758-2555-1-19.
 _MAX_TWIST = 0.025
 #: From this load on, in body weights, a centre of pressure is the drawn one; under it, ever more the contact spheres' own,
 #: which is within 6 to 15 mm of simulated ones there, where drawn ones are off by several centimetres.

@@ -24,7 +24,7 @@ from synthgait.estimators.features.windows import CYCLE_SAMPLES, Body, Windows
 from synthgait.estimators.fit import RECIPES, calibrate
 from synthgait.estimators.predict import contact_phase, muscle_curves
 from synthgait.estimators.sense import lifted, random_body, sense
-from synthgait.estimators.terms import _with_way, summarise
+from synthgait.estimators.terms import _with_way, mean_terms, summarise
 from synthgait.estimators.together import Z90
 from synthgait.sensors import IMU, Mounting
 from synthgait.sensors.emg import seen_by_electrodes
@@ -384,10 +384,17 @@ def test_strides_that_start_stop_or_turn_are_told_but_not_counted() -> None:
     slow = np.array([0.6, 0.9, 1, 1, 1, 1, 0.9, 0.6, 0.7, 1, 0.7])
     empty = np.zeros((11, 0))
     windows = Windows(empty, empty[0], empty, 0 * period, period, centre, period, Body())
-    told = summarise({"walking_speed_mps": slow, "stride_time_s": period}, {}, windows)
+    told = summarise({"walking_speed_mps": slow, "stride_length_m": slow, "stride_time_s": period}, {}, windows)
     # of three strides a quarter is none
     assert told["strides"]["steady"] == [False] * 2 + [True] * 4 + [False] * 2 + [True] * 3
-    assert told["walking_speed_mps"] == 1.0 and len(told["strides"]["walking_speed_mps"]) == 11
+    assert told["walking_speed_mps"] == pytest.approx((4 * 1.0 + 0.7 + 1.0 + 0.7) / 7)
+    assert told["all_strides"]["walking_speed_mps"] == pytest.approx(slow.mean()) and len(told["strides"]["walking_speed_mps"]) == 11
+
+
+def test_the_speed_of_a_walk_is_its_way_over_its_time() -> None:
+    """A stride of 1 m in 1 s and one of 1 m in 3 s are 2 m in 4 s, and not 0.67 m/s on average."""
+    told = mean_terms({"stride_length_m": np.ones(2), "stride_time_s": np.array([1.0, 3.0]), "walking_speed_mps": np.array([1.0, 1 / 3])})
+    assert told["walking_speed_mps"] == pytest.approx(0.5) and told["cadence_spm"] == pytest.approx(60.0)
 
 
 def test_only_adults_are_of_unknown_size() -> None:

@@ -55,6 +55,19 @@ def foot_imu(stride_length_m, stride_time_s, strides=20, mounted=None, delay_s=0
     return mounted.apply(attitude.inv().apply(acceleration))[kept], mounted.apply(rotation)[kept]
 
 
+def test_a_truth_of_all_strides_is_compared_with_all_of_them() -> None:
+    signals = dict(zip([f"lower_back_{c}" for c in IMU_CHANNELS], np.full((6, 300), GRAVITY_MPS2 / np.sqrt(3.0)), strict=True))
+
+    def told(**truth: str) -> float:
+        view = make(signals, truth={"walking_speed_mps": 1.0}, **truth)
+        found = {"walking_speed_mps": 1.1, "all_strides": {"walking_speed_mps": 1.02}}
+        return verb.compared(view, "lower_back", verb.OURS, lambda: found)[0]["estimate"]
+
+    assert told() == 1.1 and told(truth_strides="all") == 1.02
+    with pytest.raises(InputError, match=r"truth_strides .* 'some'; write one of steady, all"):
+        told(truth_strides="some")
+
+
 @pytest.mark.parametrize(("length", "duration"), [(0.45, 2.0), (0.9, 1.3), (1.4, 1.05), (1.7, 0.9)])
 @pytest.mark.parametrize("mounted", [None, Rotation.from_euler("xyz", [1.0, -2.0, 0.5])])
 def test_zero_velocity_integration_gives_the_stride_length(length, duration, mounted):

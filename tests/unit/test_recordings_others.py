@@ -81,6 +81,8 @@ def test_truth_follows_from_sides_and_from_strides(folder):
         ({"affected_side": "Bilateral", "sex": "W"}, {"affected_side": "both", "sex": "female"}),
         ({"sex": "Unknown", "subject_id": "NA"}, {"sex": None, "subject_id": "NA"}),
         ({"height_m": "nan", "mass_kg": "-", "age_years": "unknown"}, {"height_m": None, "mass_kg": None, "age_years": None}),
+        ({"truth_strides": "Every"}, {"truth_strides": "all"}),
+        ({"truth_strides": "some"}, {"truth_strides": "steady"}),
         ({"kind": "Keypoints_3D"}, {"kind": "keypoints_3d"}),
         ({"shoe": "red"}, {"other": {"shoe": "red"}}),
     ],

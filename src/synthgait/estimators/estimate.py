@@ -52,7 +52,7 @@ TOLD = {
 }
 #: What is told of muscles: name -> curve of 100 samples from the initial contact of its own side.
 CURVES = ("activation", "activation_sd", "emg", "vertical_force")
-#: Fewer strides than this from a worn sensor are no sample of a walk: a stride-time CV of 2 to 5 % would show in the median.
+#: Fewer strides than this from a worn sensor are no sample of a walk: a stride-time CV of 2 to 5 % would show in the mean.
 #: Laboratories see one or two strides of a pose or of joint angles, but well.
 _FEW_STRIDES = 3
 #: Half of a stride's shape does not come back in the next: not steady walking.
@@ -137,9 +137,10 @@ def estimate(
     Returns:
         Dictionary of ``can_judge``, ``sentence``, ``sensor``, ``n_strides`` and, by an estimator of gait parameters, the
         names of ``TOLD`` (None where it cannot judge, lengths and speed also where a picture hides them), ``intervals``
-        name -> [low, high] (90 %), ``strides`` (``time_s`` from the first sample, ``steady`` and the same names per stride; of
-        both without what is hidden), ``events`` (landings and lift-offs, see ``contacts.gait_events``) and of several sensors
-        ``by_sensor``, what each of them says alone, and ``left_out``, which are not used and why;
+        name -> [low, high] (90 %), ``all_strides``, the same names with starting, stopping and turning counted, ``strides``
+        (``time_s`` from the first sample, ``steady`` and the same names per stride; none of the three with what is hidden),
+        ``events`` (landings and lift-offs, see ``contacts.gait_events``) and of several sensors ``by_sensor``, what each of
+        them says alone, and ``left_out``, which are not used and why;
         by one of muscle activation, ``CURVES``: ``activation`` and ``activation_sd`` (0 to 1) of every muscle and ``emg``
         of every group that electrodes see, name -> 100 samples from the initial contact of the own side, and
         ``vertical_force`` side -> the same in body weights (empty where it cannot judge).
@@ -320,11 +321,13 @@ def _judged(recording: Recording, fitted: GaitEstimator, sensor: str) -> dict[st
     else:
         result |= {name: found[name] for name in TOLD} | {"events": found["events"]}
         result |= {"intervals": {name: list(found["intervals"][name]) for name in TOLD}}
+        result |= {"all_strides": {name: found["all_strides"][name] for name in TOLD}}
         result |= {"strides": {name: found["strides"][name] for name in ("time_s", "steady", *TOLD)}}
         result |= {name: found[name] for name in ("by_sensor", "left_out") if name in found}
     if hidden:
         result |= dict.fromkeys(_LENGTHS)
-        result |= {part: {name: of for name, of in result[part].items() if name not in _LENGTHS} for part in ("intervals", "strides")}
+        parts = ("intervals", "all_strides", "strides")
+        result |= {part: {name: of for name, of in result[part].items() if name not in _LENGTHS} for part in parts}
     left_out = "".join(f" Of the {name} nothing is used: {why}." for name, why in found.get("left_out", {}).items())
     if recording.variant == "root_relative" and recording.kind == "keypoints_3d" and fitted.task == "gait_parameters":
         left_out += _ROOT_RELATIVE
@@ -336,7 +339,7 @@ def _not_judged(fitted: GaitEstimator, sensor: str | None, why: InputError) -> d
     result: dict[str, Any] = {"sensor": sensor, "n_strides": 0, "can_judge": False, "sentence": f"This recording cannot be judged: {why}."}
     if fitted.task == "muscle_activation":
         return result | {name: {} for name in CURVES}
-    return result | dict.fromkeys(TOLD) | {"intervals": {}, "strides": {}, "events": {}}
+    return result | dict.fromkeys(TOLD) | {"intervals": {}, "all_strides": {}, "strides": {}, "events": {}}
 
 
 def _doubts(found: Mapping[str, Any], config: Mapping[str, Any], recording: Recording, *, lengths: bool = True) -> list[str]:

@@ -22,7 +22,7 @@ from synthgait.estimators import tasks
 from synthgait.estimators.base import GaitEstimator, build_network, ensemble
 from synthgait.estimators.networks import BACKBONES, StrideNetwork, one_thread
 from synthgait.estimators.sense import Examples, sense
-from synthgait.estimators.terms import per_stride
+from synthgait.estimators.terms import mean_terms, per_stride
 from synthgait.estimators.together import Z90
 from synthgait.trials import Trials
 
@@ -275,16 +275,16 @@ def standardise(network: StrideNetwork, examples: Examples) -> None:
     put("curve", examples.curves, (0, 2), True)
 
 
-def _median(rows: np.ndarray) -> np.ndarray:
-    """Median of the known rows per column, NaN where a column has none."""
-    return np.array([np.median(column[np.isfinite(column)]) if np.isfinite(column).any() else np.nan for column in rows.T])
+def _mean(rows: np.ndarray) -> np.ndarray:
+    """Mean of the known rows per column, NaN where a column has none."""
+    return np.array([np.mean(column[np.isfinite(column)]) if np.isfinite(column).any() else np.nan for column in rows.T])
 
 
 def calibrate(members: list[StrideNetwork], check: Examples, task: str) -> dict[str, float]:
     """Make 90 % intervals true on held-out synthetic people, and of shares between the sides on those who limp too;
     returns the errors there.
 
-    For values the error of a walk is that of its median, because that is what a recording reports.
+    For values the error of a walk is that of its mean, because that is what a recording reports.
     """
     for member in members:
         member.value_calibration.fill_(1.0)
@@ -308,8 +308,8 @@ def calibrate(members: list[StrideNetwork], check: Examples, task: str) -> dict[
     ratio_column, sensor = tasks.VALUES.index("log_stride_ratio"), tasks.sensor_named(check.sensor)
     told = values.copy()
     told[:, ratio_column] = tasks.believed(values[:, ratio_column], sensor)
-    error = np.array([_median(told[rows] - check.values[rows]) for rows in walks])
-    spread = np.array([np.median(value_sd[rows], axis=0) for rows in walks])
+    error = np.array([_mean(told[rows] - check.values[rows]) for rows in walks])
+    spread = np.array([np.mean(value_sd[rows], axis=0) for rows in walks])
     ratio = np.abs(error) / np.maximum(spread, 1e-9)
     factor = np.ones(ratio.shape[1])
     for column in range(ratio.shape[1]):
@@ -318,7 +318,7 @@ def calibrate(members: list[StrideNetwork], check: Examples, task: str) -> dict[
             factor[column] = np.clip(np.quantile(finite, 0.9) / Z90, 0.2, 5.0)
     uneven = np.zeros_like(factor)
     for column in _OF_FEW:
-        departure = np.array([abs(np.median(told[rows, column]) - 0.5) for rows in walks])
+        departure = np.array([abs(np.mean(told[rows, column]) - 0.5) for rows in walks])
         limp = np.isfinite(error[:, column]) & (departure > _LIMP)
         # what is missing of each squared error, in squares of the departure
         missing = (error[limp, column] / Z90) ** 2 - (factor[column] * spread[limp, column]) ** 2
@@ -332,10 +332,11 @@ def calibrate(members: list[StrideNetwork], check: Examples, task: str) -> dict[
         windows = check.windows[check.walk[rows[0]]]
         terms = per_stride(values[rows], value_sd[rows], windows, sensor)[0]
         truth = check.truth[check.walk[rows[0]]]
-        plain = windows.body.length_m * np.exp(windows.base) / windows.stride_time_s
-        speed.append(np.median(terms["walking_speed_mps"]) - truth["walking_speed_mps"])
-        step.append(np.median(terms["step_length_m"]) - 0.5 * truth["stride_length_m"])
-        base.append(np.median(plain) - truth["walking_speed_mps"])
+        told_of_walk = mean_terms(terms)
+        plain = windows.body.length_m * np.exp(windows.base).mean() / windows.stride_time_s.mean()
+        speed.append(told_of_walk["walking_speed_mps"] - truth["walking_speed_mps"])
+        step.append(told_of_walk["step_length_m"] - 0.5 * truth["stride_length_m"])
+        base.append(plain - truth["walking_speed_mps"])
     return {
         "walking_speed_mae_mps": float(np.mean(np.abs(speed))),
         "walking_speed_bias_mps": float(np.mean(speed)),

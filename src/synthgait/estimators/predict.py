@@ -1,7 +1,7 @@
 """From one recording to gait parameters or muscle activation.
 
 In: a trained ``GaitEstimator`` and a recording in any of the shapes people have. Out: a plain
-dictionary: per recording (medians over strides, each with a 90 % interval) and per stride.
+dictionary: per recording (means over strides, each with a 90 % interval) and per stride.
 """
 
 from __future__ import annotations
@@ -72,9 +72,10 @@ def predict(
     Returns:
         gait_parameters: walking_speed_mps, step_length_m, stride_length_m, step_time_s, stride_time_s,
         cadence_spm, step_length_{r,l}_m, step_time_{r,l}_s, stance_time_{r,l}_s,
-        double_support_time_s; ``intervals`` name -> (low, high), 90 %; ``strides`` name -> list per
-        stride, with ``time_s`` (from the recording's first sample, as of events) and ``steady`` (False
-        where walking starts, stops or turns: told, not counted); ``events``, see
+        double_support_time_s, means over the steady strides; ``intervals`` name -> (low, high), 90 %;
+        ``all_strides``, the same names as means over all strides, as references of whole bouts are;
+        ``strides`` name -> list per stride, with ``time_s`` (from the recording's first sample, as of events)
+        and ``steady`` (False where walking starts, stops or turns); ``events``, see
         ``contacts.gait_events``; ``unlike_sd``, how far the walk is unlike those that
         taught (standard deviations); ``mirrored``, whether a pose's right hip is on its left; ``sensor``, ``n_strides``,
         ``repetition`` (0 to 1), and of keypoints_2d ``obliquity_deg``, how far the view is off the side (0 to 90), and

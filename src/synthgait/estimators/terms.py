@@ -125,21 +125,29 @@ def _steady(windows: Windows) -> np.ndarray:
     return keep
 
 
+def mean_terms(terms: dict[str, np.ndarray], kept: np.ndarray | slice = slice(None)) -> dict[str, float]:
+    """Means over the strides that are ``kept``; the speed is the way over the time, as instruments tell it."""
+    mean = {name: float(np.mean(values[kept])) for name, values in terms.items()}
+    of_mean = {"walking_speed_mps": mean["stride_length_m"] / mean["stride_time_s"], "cadence_spm": 120.0 / mean["stride_time_s"]}
+    return mean | of_mean
+
+
 def summarise(terms: dict[str, np.ndarray], spread: dict[str, np.ndarray], windows: Windows) -> dict[str, Any]:
-    """Medians over the steady strides. Intervals hold the error common to all strides of a walker, which does not average out."""
+    """Means over the steady strides, and over all of them. Intervals are of the first and hold the error common to all strides
+    of a walker, which does not average out.
+    """
     steady = _steady(windows)
-    result: dict[str, Any] = {name: float(np.median(values[steady])) for name, values in terms.items()}
+    result: dict[str, Any] = dict(mean_terms(terms, steady))
     # how much of itself a time is unsure by: strides repeat between a first landing and a last one
     of_strides = float(np.hypot(_TIMING_SD_S, _LANDINGS_SD_S / steady.sum()))
     relative = dict.fromkeys(("stride_time_s", "step_time_s", "cadence_spm"), of_strides / result["stride_time_s"])
     absolute = dict.fromkeys(("step_time_r_s", "step_time_l_s"), _LANDINGS_SD_S)
     intervals = {}
     for name, values in terms.items():
-        # the standard error of a median of repetitions
-        error = 1.25 * float(values[steady].std()) / np.sqrt(steady.sum())
+        error = float(values[steady].std()) / np.sqrt(steady.sum())
         error = float(np.linalg.norm([error, relative.get(name, 0.0) * result[name], absolute.get(name, 0.0)]))
         if name in spread:
-            error = float(np.hypot(error, np.median(spread[name][steady])))
+            error = float(np.hypot(error, np.mean(spread[name][steady])))
         intervals[name] = (result[name] - Z90 * error, result[name] + Z90 * error)
     strides = {"time_s": windows.centre_s.tolist(), "steady": steady.tolist()} | {name: values.tolist() for name, values in terms.items()}
-    return result | {"intervals": intervals, "strides": strides}
+    return result | {"all_strides": mean_terms(terms), "intervals": intervals, "strides": strides}

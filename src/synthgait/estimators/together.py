@@ -40,7 +40,7 @@ def together(sensor: str, of_one: Callable[[str], dict[str, Any]]) -> dict[str, 
     Every quantity is the mean of the sensors' weighed by the inverse squares of their standard deviations. What the
     sensors have in common (the walker, the size that was given) does not average out, so the interval is never narrower
     than the narrowest of theirs; where they disagree by more than theirs allow it widens by Birge's ratio (Phys Rev
-    1932;40:207). Strides, events and repetition are those of the sensor that is surest of the speed.
+    1932;40:207). Strides, means over all of them, events and repetition are those of the sensor that is surest of the speed.
 
     Args:
         sensor: names joined by "+". of_one: ``predict`` of one of them, of gait parameters.

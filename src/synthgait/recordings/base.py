@@ -45,6 +45,8 @@ TRUTH = (
     "step_time_l_s",
     "step_time_r_s",
 )
+#: Strides that a truth may be the mean of.
+TRUTH_STRIDES = ("steady", "all")
 #: Muscles an EMG table may name, each with ``_l`` or ``_r`` appended.
 EMG_MUSCLES = (
     "tibialis_anterior",
@@ -93,6 +95,8 @@ class Recording:
         age_years, sex, height_m, mass_kg, leg_length_m, pathology, affected_side: None when unknown.
         focal_px: focal length, in pixels, of the standing camera whose picture shows key points; None when unknown.
         truth: any of ``TRUTH``; reference_source says where it comes from.
+        truth_strides: the strides of the section that the truth is the mean of, one of ``TRUTH_STRIDES``: "steady", or "all",
+            those of starting and stopping included.
         emg: None or a table with ``percent`` and ``<muscle>_<l|r>`` envelopes; emg_side the side whose
             initial contact is 0 percent.
         licence, citation: of the dataset. other: what else its row says, unused.
@@ -121,6 +125,7 @@ class Recording:
     affected_side: str | None = None
     truth: dict[str, float] = field(default_factory=dict)
     reference_source: str = ""
+    truth_strides: str = "steady"
     emg: pd.DataFrame | None = None
     emg_side: str | None = None
     pixels: bool = False
@@ -252,7 +257,11 @@ def _check_form(recording: Recording) -> None:
 def check(recording: Recording) -> None:
     """Raise InputError, in one sentence, where a recording cannot be what it says."""
     name = recording.name
-    for known, value, allowed in (("sex", recording.sex, SEXES), ("affected_side", recording.affected_side, AFFECTED_SIDES)):
+    for known, value, allowed in (
+        ("sex", recording.sex, SEXES),
+        ("affected_side", recording.affected_side, AFFECTED_SIDES),
+        ("truth_strides", recording.truth_strides, TRUTH_STRIDES),
+    ):
         if value is not None and value not in allowed:
             raise InputError(f"{known} of recording {name} is {value!r}; write one of {', '.join(allowed)}")
     _check_plausible(recording)

@@ -124,6 +124,7 @@ def _recording(name: str, signals: dict[str, np.ndarray], strides: pd.DataFrame)
         affected_side="none",
         truth=merge_sides(truth),
         reference_source="foot markers at listed initial contacts",
+        truth_strides="all",
         licence=LICENCE,
         citation=CITATION,
     )

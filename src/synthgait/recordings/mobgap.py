@@ -102,6 +102,7 @@ def _bouts(path: Path, root: Any, where: str, cohort: str, person: str, about: d
             affected_side="none" if cohort == "HA" else None,
             truth=_truth(bout),
             reference_source=f"{system} walking bout",
+            truth_strides="all",
             licence=LICENCE,
             citation=CITATION,
         )

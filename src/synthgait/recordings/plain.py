@@ -21,7 +21,17 @@ import yaml
 from synthgait.conventions import AFFECTED_SIDES, SEXES
 from synthgait.errors import InputError
 from synthgait.recordings import clocks
-from synthgait.recordings.base import EMG_MUSCLES, KINDS, TRUTH, Recording, channels_of, merge_sides, no_channel, signal_table
+from synthgait.recordings.base import (
+    EMG_MUSCLES,
+    KINDS,
+    TRUTH,
+    TRUTH_STRIDES,
+    Recording,
+    channels_of,
+    merge_sides,
+    no_channel,
+    signal_table,
+)
 from synthgait.recordings.refusals import Refused, readable
 from synthgait.recordings.tables import number, number_or_unknown, one_line, read_table, require, text, word
 
@@ -39,9 +49,10 @@ _WORDS = {
     ),
     "affected_side": {"l": "left", "r": "right", "bilateral": "both", "no": "none"},
     "emg_side": {"left": "l", "right": "r"},
+    "truth_strides": {"every": "all"},
 }
 #: All words that there are; what else is written there is unknown.
-_KNOWN = {"sex": SEXES, "affected_side": AFFECTED_SIDES, "emg_side": ("l", "r")}
+_KNOWN = {"sex": SEXES, "affected_side": AFFECTED_SIDES, "emg_side": ("l", "r"), "truth_strides": TRUTH_STRIDES}
 #: With these joints markers show a walk as key points do.
 _LEGS = tuple(f"{joint}_{side}_{axis}" for joint in ("hip", "knee", "ankle") for side in "lr" for axis in "xyz")
 _NUMBERS = ("height_m", "mass_kg", "leg_length_m", "focal_px", "start_s", "end_s")
@@ -49,7 +60,7 @@ COLUMNS = (
     *("recording_id", "subject_id", "file", "kind", "variant", "sampling_rate_hz", "start_s", "end_s"),
     *("age_years", "sex", "height_m", "mass_kg", "leg_length_m", "focal_px", "pathology", "affected_side"),
     *TRUTH,
-    *("reference_source", "emg_file", "emg_side", "walk_id"),
+    *("truth_strides", "reference_source", "emg_file", "emg_side", "walk_id"),
 )
 
 
@@ -165,7 +176,7 @@ def _recording(folder: Path, about: dict[str, Any], row: Any, where: str, kind: 
     signals, rate = _signals(table, number(row, "sampling_rate_hz", where), path, kind)
     units = str(about.get("units") or about.get("keypoint_units") or ("px" if kind == "keypoints_2d" else "m"))
     emg, emg_side = _emg_of(folder, row, where)
-    texts = {column: _worded(row, column, where) for column in _WORDS if column != "emg_side"}
+    texts = {column: _worded(row, column, where) for column in _WORDS if column not in ("emg_side", "truth_strides")}
     truth = {name: value for name in TRUTH if (value := number(row, name, where)) is not None}
     for name, value in truth.items():
         if value <= 0:
@@ -188,6 +199,7 @@ def _recording(folder: Path, about: dict[str, Any], row: Any, where: str, kind: 
         sampling_rate_hz=rate,
         truth=merge_sides(truth),
         reference_source=word(row, "reference_source") or "",
+        truth_strides=_worded(row, "truth_strides", where) or "steady",
         emg=emg,
         emg_side=emg_side,
         age_years=number_or_unknown(row, "age_years", where),

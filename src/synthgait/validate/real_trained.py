@@ -78,7 +78,7 @@ def recipe_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def left_out(
     views: Sequence[View], config: Mapping[str, Any], *, seed: int = 0
-) -> Iterator[tuple[Recording, Mapping[str, float] | InputError]]:
+) -> Iterator[tuple[Recording, Mapping[str, Any] | InputError]]:
     """Estimates of every recording of one dataset and sensor by networks that never saw its person.
 
     Args:
@@ -106,7 +106,7 @@ def left_out(
 
 def estimates_of(
     test: Sequence[Seen], training: Sequence[Seen], recipe: Mapping[str, Any], *, seed: int, start: StrideNetwork | None = None
-) -> list[tuple[Recording, Mapping[str, float] | InputError]]:
+) -> list[tuple[Recording, Mapping[str, Any] | InputError]]:
     """Train on some people, estimate others; ``start`` is a network to go on from (a copy is trained).
 
     Raises ValueError when a person is on both sides.
@@ -117,14 +117,14 @@ def estimates_of(
     states = np.random.SeedSequence(seed).generate_state(recipe["members"])
     examples = _examples(training)
     members = [train(examples, recipe, int(state), start=start) for state in states]
-    out: list[tuple[Recording, Mapping[str, float] | InputError]] = []
+    out: list[tuple[Recording, Mapping[str, Any] | InputError]] = []
     for s in test:
         if s.windows is None:
             out.append((s.view, InputError(s.reason)))
             continue
         values, spread, _, _ = ensemble(members, s.windows.cycles, s.windows.present, s.windows.scalars)
         told = summarise(*per_stride(values, spread, s.windows, tasks.sensor_named(s.sensor)))
-        out.append((s.view, {name: value for name, value in told.items() if isinstance(value, float)}))
+        out.append((s.view, {name: value for name, value in told.items() if isinstance(value, float) or name == "all_strides"}))
     return out
 
 

@@ -173,17 +173,22 @@ def _read_of(sensor: str, estimator: Estimator) -> str:
     return "+".join(read) if len(read) >= min(len(names), 2) else ""
 
 
-def outcome_of(outcome: Mapping[str, float] | InputError) -> dict[str, Any]:
+def outcome_of(outcome: Mapping[str, Any] | InputError) -> dict[str, Any]:
     if isinstance(outcome, InputError):
         raise outcome
     return dict(outcome)
 
 
 def compared(view: Recording, label: str, method: str, predict: Callable[[], dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of one method on one recording; a recording it cannot read is a row too, with the reason."""
+    """Rows of one method on one recording; a recording it cannot read is a row too, with the reason.
+
+    Where the truth is the mean of all strides, so is the estimate of a method that tells both (``all_strides``).
+    """
     reason = ""
     try:
         estimates = predict()
+        if view.truth_strides == "all":
+            estimates = estimates | estimates.get("all_strides", {})
     except InputError as error:
         estimates, reason = {}, str(error)
     rows = []

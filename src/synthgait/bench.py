@@ -217,7 +217,7 @@ def bench_mesh(model: MusculoskeletalModel | None = None, task: WalkingTask | No
     """How far a gait's curves lie from those of the same gait on a finer mesh.
 
     Args:
-        model, task: by default a healthy adult at 1.2 m/s on the mesh of the studies.
+        model, task: by default a healthy adult at 1.2 m/s on the mesh and the soles of the studies.
         finer: how many times more intervals the other mesh has.
 
     Returns:
@@ -228,8 +228,8 @@ def bench_mesh(model: MusculoskeletalModel | None = None, task: WalkingTask | No
         nodes of the coarser mesh, where nothing is interpolated; ``curves``: rows ``quantity, worst, at_percent, rms,
         unit``; ``meshes``: rows ``intervals, status, iterations, cost, stride_time_s, cpu_s``.
     """
-    person = Subject("adult")
-    body, task = model or build_model(person), task or WalkingTask(walking_speed_mps=1.2)
+    person, task = Subject("adult"), task or WalkingTask(walking_speed_mps=1.2)
+    body = model or PlannedTrial("adult", person, task, None, 0).model()
     side, strides, meshes, walks = Side(), [], [], []
     try:
         guess = None

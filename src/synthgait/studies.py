@@ -47,6 +47,8 @@ STRIDE_TIME_LIMITS_S = (0.55, 2.6)
 #: et al., J Exp Biol 1997;200:821).
 FROUDE_LIMITS = (0.03, 0.75)
 _PRICE, _ANY_WEIGHT = (0.01, 20.0), (0.0, 20.0)
+#: Heel and shoe over the model's own stiffness, as the seed's on average: on softer soles feet roll where they should lie flat.
+SOLES = 3.0
 #: Limits of what a task may ask for (modelling choice): effort has a price, people walk, floors are walked on in shoes.
 TASK_LIMITS = {
     "excitation_weight": _PRICE,
@@ -119,7 +121,7 @@ class TaskRanges(_Strict):
     trunk_lean_rad: float | Range = 0.10
     #: for a height of 1.75 m; goes with the person's
     minimum_step_width_m: float | Range = 0.07
-    contact_stiffness_factor: float | Range = 1.0
+    contact_stiffness_factor: float | Range = SOLES
     slope: float | Range = 0.0
 
     @model_validator(mode="after")
@@ -252,7 +254,7 @@ class PlannedTrial:
     seed: int
     engine: str = "casadi"
     cadence_factor: float | None = None
-    contact_stiffness_factor: float = 1.0
+    contact_stiffness_factor: float = SOLES
 
     def model(self) -> MusculoskeletalModel:
         """The body that walks: the subject's, with its pathology and its shoes."""

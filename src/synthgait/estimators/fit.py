@@ -7,7 +7,7 @@ kind seed, synthetic or walks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ DEFAULTS: dict[str, Any] = {
     "members_of": {},
     "network": {"backbone": "cnn", "width": 32, "depth": 3, "widths": {}},
     "steps": 500,
+    "steps_of": {},
+    "limp_weight_of": {},
     "batch": 128,
     "learning_rate": 0.004,
     "seed": 0,
@@ -87,8 +89,9 @@ def _check(recipe: dict[str, Any]) -> None:
         tasks.sensor_named(name)
     if set(recipe["network"]) != {"backbone", "width", "depth", "widths"}:
         raise InputError("network of the recipe takes backbone, width, depth and widths")
-    width, widths, members_of = recipe["network"]["width"], recipe["network"]["widths"], recipe["members_of"]
-    for key, given in (("widths of the recipe's network", widths), ("members_of of the recipe", members_of)):
+    width, widths = recipe["network"]["width"], recipe["network"]["widths"]
+    by_sensor = ("members_of", "steps_of", "limp_weight_of")
+    for key, given in {"widths of the recipe's network": widths, **{f"{key} of the recipe": recipe[key] for key in by_sensor}}.items():
         if not isinstance(given, dict):
             raise InputError(f"{key} are {given!r}; give sensors and numbers, as lower_back: 16")
         for name in given:
@@ -99,16 +102,23 @@ def _check(recipe: dict[str, Any]) -> None:
             raise InputError(f"a width of the recipe's network is {value!r}; give a multiple of 4 up to 1024")
     if recipe["network"]["backbone"] not in BACKBONES:
         raise InputError(f"network {recipe['network']['backbone']!r} is unknown; choose one of {', '.join(BACKBONES)}")
-    numbers: dict[str, tuple[Any, float, float]] = {f"members_of {name}": (count, 1, 40) for name, count in members_of.items()}
+    numbers: dict[str, tuple[Any, float, float]] = {}
     for key, low, high in (
-        ("walks", 8, 10**7), ("strides_per_walk", 1, 1000), ("held_out", 0.0, 0.9), ("members", 1, 40),
-        ("steps", 1, 10**7), ("batch", 2, 10**5), ("learning_rate", 1e-7, 1.0), ("seed", 0, 2**63),
+        ("walks", 8, 10**7), ("strides_per_walk", 1, 1000), ("held_out", 0.0, 0.9), ("members_of", 1, 40), ("members", 1, 40),
+        ("steps_of", 1, 10**7), ("steps", 1, 10**7), ("limp_weight_of", 0.01, 1000.0), ("batch", 2, 10**5),
+        ("learning_rate", 1e-7, 1.0), ("seed", 0, 2**63),
     ):  # fmt: skip
-        numbers[key] = recipe[key], low, high
+        values = {f"{key} {name}": value for name, value in recipe[key].items()} if key in by_sensor else {key: recipe[key]}
+        numbers |= {name: (value, low, high) for name, value in values.items()}
     for key, (value, low, high) in numbers.items():
-        whole = key not in ("held_out", "learning_rate")
+        whole = not key.startswith(("held_out", "learning_rate", "limp_weight_of"))
         if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not low <= value <= high:
             raise InputError(f"{key} of the recipe is {value!r}; give {'a whole number of ' * whole}{low:g} to {high:g}")
+
+
+def for_sensor(recipe: Mapping[str, Any], sensor: str) -> dict[str, Any]:
+    """The recipe with the sensor's own number of steps."""
+    return {**recipe, "steps": recipe["steps_of"].get(sensor, recipe["steps"])}
 
 
 def fit(
@@ -156,7 +166,7 @@ def fit(
         # what a network makes of other people hangs on the walks that it saw: every member has its own
         for i, (state, own) in enumerate(zip(network_seed.generate_state(count), train_seed.spawn(count), strict=True)):
             training = sense(taught, name, np.random.default_rng(own), walks=walks, **common)
-            networks[name].append(train(training, resolved, int(state), progress, f"{name} {i + 1}/{count}"))
+            networks[name].append(train(training, for_sensor(resolved, name), int(state), progress, f"{name} {i + 1}/{count}"))
         held_walks = max(int(_HELD_OUT_WALKS * share * walks), 16)
         check = sense(kept_out, name, np.random.default_rng(held_seed), walks=held_walks, **common)
         errors[name] = calibrate(networks[name], check, resolved["task"])
@@ -203,7 +213,7 @@ def learning(
         network = deepcopy(start)
     network.train()
     steps = recipe["steps"]
-    of_few = () if examples.sensor in tasks.TRUNK else _OF_FEW
+    of_few = {} if examples.sensor in tasks.TRUNK else dict.fromkeys(_OF_FEW, recipe["limp_weight_of"].get(examples.sensor, 1.0))
 
     def loss(step: int) -> torch.Tensor:
         batch = examples.batch(rng, recipe["batch"])
@@ -231,17 +241,22 @@ def descend(parameters: list[torch.nn.Parameter], loss: Callable[[int], torch.Te
         yield float(value.detach())
 
 
-def _loss(mean: torch.Tensor, log_sd: torch.Tensor, target: torch.Tensor, sharp: bool, of_few: Sequence[int] = ()) -> torch.Tensor:
+def _loss(
+    mean: torch.Tensor, log_sd: torch.Tensor, target: torch.Tensor, sharp: bool, of_few: Mapping[int, float] | None = None
+) -> torch.Tensor:
     """Huber's error, then the beta-weighted Gaussian likelihood with beta 1/2 (Seitzer et al., ICLR 2022); in the columns
-    ``of_few`` squared error throughout, to which the likelihood with beta 1 comes down.
+    ``of_few`` squared error throughout, to which the likelihood with beta 1 comes down, times the weight given.
     """
     if not mean.numel():
         return mean.sum()
     known = torch.isfinite(target)
     error = torch.where(known, mean - torch.nan_to_num(target), torch.zeros_like(mean))
     weight = known.to(mean.dtype) / known.sum().clamp(min=1)
-    few = torch.zeros(mean.shape[1], dtype=torch.bool).index_fill(0, torch.tensor(of_few, dtype=torch.long), True)
-    few = few.reshape(-1, *[1] * (mean.ndim - 2))
+    share = torch.zeros(mean.shape[1], *[1] * (mean.ndim - 2))
+    for column, times in (of_few or {}).items():
+        share[column] = times
+    few = share > 0.0
+    weight = weight * torch.where(few, share, 1.0)
     if not sharp:
         return (weight * torch.where(few, 0.5 * error**2, nn_huber(error))).sum() + 1e-4 * (log_sd**2).mean()
     likelihood = 0.5 * (error * torch.exp(-log_sd)) ** 2 + log_sd

@@ -33,6 +33,12 @@ from synthgait.trials import Trials
 from synthgait.walks import Walks, walk
 
 _POSE_NAMES = tuple(f"{joint}_{side}" for side in SIDES for joint in ("hip", "shoulder", "knee", "ankle", "heel", "toe"))
+#: Bones between these points, from the hips outwards.
+_BONES = tuple(
+    (f"{inner}_{side}", f"{outer}_{side}")
+    for side in SIDES
+    for inner, outer in (("hip", "shoulder"), ("hip", "knee"), ("knee", "ankle"), ("ankle", "heel"), ("ankle", "toe"))
+)
 
 _WALKS_AT_ONCE = 32  # of like stride time, so that none is much longer than it must be
 
@@ -68,6 +74,7 @@ class Variation:
     lifted_sway_sd: tuple[Spread, Spread, Spread]
     lifted_harmonics: Harmonics
     lifted_squeeze: tuple[float, float]
+    lifted_bones: tuple[Chance, Chance]
     side_view_yaw_sd_rad: Spread
     width_sd: Spread
     camera_distance_m: tuple[float, float]
@@ -326,11 +333,25 @@ def filmed(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def lifted(points: np.ndarray, leg_m: float, rng: np.random.Generator) -> np.ndarray:
     """Points (S, P, 3) of one stride as a network lifts them from one camera that looks along the walk."""
     vary, shape = variation(), points.shape[1:]
-    out = points * np.array([rng.uniform(*vary.lifted_squeeze), 1.0, 1.0]) + leg_m * vary.lifted_sd * rng.standard_normal((1, *shape))
+    guessed = points + leg_m * vary.lifted_sd * rng.standard_normal((1, *shape))
+    out = guessed * np.array([rng.uniform(*vary.lifted_squeeze), 1.0, 1.0])
     phase = 2 * np.pi * np.arange(len(points)) / len(points)
     for order in range(1, vary.lifted_harmonics + 1):
         size = leg_m * np.array(vary.lifted_sway_sd) / np.sqrt(vary.lifted_harmonics) * rng.standard_normal((2, *shape))
         out += np.multiply.outer(np.cos(order * phase), size[0]) + np.multiply.outer(np.sin(order * phase), size[1])
+    return _with_bones_of(guessed, out, rng.uniform(*vary.lifted_bones))
+
+
+def _with_bones_of(points: np.ndarray, moved: np.ndarray, share: float) -> np.ndarray:
+    """Points ``moved`` (S, P, 3) whose bones, in directions of their own, are as long as those of ``points`` are on average:
+    by a share, 0 leaves them as they are.
+    """
+    out = moved.copy()
+    for inner, outer in _BONES:
+        i, o = _POSE_NAMES.index(inner), _POSE_NAMES.index(outer)
+        bone = moved[:, o] - moved[:, i]
+        length = np.linalg.norm(points[:, o] - points[:, i], axis=1).mean()
+        out[:, o] = out[:, i] + bone * (length / np.linalg.norm(bone, axis=1, keepdims=True)) ** share
     return out
 
 

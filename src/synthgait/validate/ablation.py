@@ -36,7 +36,7 @@ from synthgait.conventions import IMU_CHANNELS, SIDES
 from synthgait.errors import InputError
 from synthgait.estimators import GaitEstimator, read_recipe, tasks
 from synthgait.estimators.features.windows import Body, Windows
-from synthgait.estimators.fit import learning, train
+from synthgait.estimators.fit import for_sensor, learning, train
 from synthgait.estimators.networks import StrideNetwork, one_thread
 from synthgait.estimators.pretrain import masked_reconstruction
 from synthgait.estimators.sense import Batch, Examples, assemble, sense
@@ -148,7 +148,7 @@ def fitted(strides: Trials, sensor: str, recipe: Mapping[str, Any], *, ideal: bo
     make = exact if ideal else partial(sense, task="gait_parameters")
     walks = max(len(strides), recipe["walks"])
     examples = make(strides, sensor, np.random.default_rng(sensing), walks=walks, strides=recipe["strides_per_walk"])
-    return [train(examples, recipe, int(state)) for state in learning.generate_state(recipe["members"])]
+    return [train(examples, for_sensor(recipe, sensor), int(state)) for state in learning.generate_state(recipe["members"])]
 
 
 @one_thread()
@@ -158,7 +158,7 @@ def streamed(files: Sequence[Path], count: int, sensor: str, recipe: Mapping[str
     """
     sensing, learnt = np.random.SeedSequence([recipe["seed"], *sensor.encode()]).spawn(2)
     rng = np.random.default_rng(sensing)
-    steps = max(recipe["steps"], -(-count // recipe["batch"]))
+    steps = max(for_sensor(recipe, sensor)["steps"], -(-count // recipe["batch"]))
     courses: list[Generator[StrideNetwork, Examples | None, None]] = []
     networks: list[StrideNetwork] = []
     passed = done = 0

@@ -11,6 +11,7 @@ from synthgait.errors import InputError
 from synthgait.generators import GaussianGenerator, StrideGenerator, train
 from synthgait.generators.conditions import condition_table
 from synthgait.generators.train import parse_recipe
+from synthgait.sensors import EMG, IMU
 from synthgait.trials import Trials
 from synthgait.walks import walk
 from varied_walkers import varied_walkers
@@ -222,6 +223,8 @@ def test_trials_that_failed_are_named(model: StrideGenerator) -> None:
         lambda: augment.StrideDataset(mixed, ["knee_flexion_r"]),
         lambda: augment.at_speeds(model, mixed, [1.0]),
         lambda: augment.fill(model, mixed, 1),
+        lambda: IMU("lower_back").record(mixed),
+        lambda: EMG().record(mixed, np.random.default_rng(0)),
     ):
         with pytest.raises(InputError, match=said):
             use()

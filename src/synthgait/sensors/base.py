@@ -54,7 +54,11 @@ def placement_point(skeleton: Skeleton, placement: str) -> tuple[str, np.ndarray
 def recording(
     source: Trials, signals: Mapping[str, np.ndarray], channels: Mapping[str, tuple[str, ...]], sampling_rate_hz: float | None
 ) -> Trials:
-    """``Trials`` of sensor channels with the table and events of the walks they were recorded from."""
+    """``Trials`` of sensor channels with the table and events of the walks they were recorded from.
+
+    Raises InputError where some of them are trials that failed.
+    """
+    source.refuse_failed()
     return Trials(
         source.table.copy(),
         {group: np.ascontiguousarray(array, np.float32) for group, array in signals.items()},

@@ -139,8 +139,8 @@ class IMU:
     def record(self, walks: Trials, rng: np.random.Generator | None = None) -> Trials:
         """Record every walk (or, ideal or merely noisy, every stride).
 
-        Returns ``Trials`` with one group (N, T, 6). Raises InputError for a noisy sensor without rng, and
-        for a stride that would have to be filtered or resampled.
+        Returns ``Trials`` with one group (N, T, 6). Raises InputError for a noisy sensor without rng, for trials that failed,
+        and for a stride that would have to be filtered or resampled.
         """
         if self.sensor.random or self.mounting.random or self.impact is not None:
             rng = needs_rng(rng, f"this {self.placement} IMU")
@@ -151,6 +151,7 @@ class IMU:
             or self.mounting.wobble_frequency_hz
         ):
             raise InputError("a single stride cannot be filtered or resampled; walk the strides first")
+        walks.refuse_failed()
         motion = motion_of(walks)
         people = len(walks)
         turned, offset = self._mounted(people, rng)

@@ -192,7 +192,7 @@ class ShankIntegration:
         walk = recording.section()
         body = Body(recording.height_m, recording.leg_length_m)
         windows = limbs.featurise(walk.signals, float(walk.sampling_rate_hz or 0.0), body, "shank")
-        stride, stride_time = body.length_m * float(np.median(np.exp(windows.base))), float(np.median(windows.stride_time_s))
+        stride, stride_time = body.length_m * float(np.mean(np.exp(windows.base))), float(np.mean(windows.stride_time_s))
         return _both(stride / stride_time, stride / 2, stride_time / 2)
 
 

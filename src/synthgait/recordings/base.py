@@ -32,7 +32,7 @@ _LEGS = {
     "joint_angles": frozenset(f"{angle}_{side}" for angle in ("hip_flexion", "knee_flexion", "ankle_dorsiflexion") for side in "lr"),
     **dict.fromkeys(_AXES, frozenset(f"{joint}_{side}" for joint in ("hip", "knee", "ankle") for side in "lr")),
 }
-#: The truth a recording may carry; everything is a mean over the walking section.
+#: The truth a recording may carry; everything is a mean over strides of the walking section (``truth_strides``).
 TRUTH = (
     "walking_speed_mps",
     "step_length_m",

@@ -256,7 +256,7 @@ def test_mobgap_prefers_optical_bouts_and_converts_units(tmp_path):
     assert "step_length_m" not in empty.truth and straight.recording_id == "PD_007_Test11_Trial1_bout1"
     np.testing.assert_allclose(np.column_stack(read.imu("lower_back")), values, atol=1e-9)
     assert read.pathology == "parkinson" and read.height_m == 1.8 and read.truth["walking_speed_mps"] == 1.1
-    assert (read.start_s, read.end_s) == (2.0, 12.0)
+    assert (read.start_s, read.end_s) == (2.0, 12.0) and read.truth_strides == "all"
 
 
 def test_gaitmaps_feet_are_read_whatever_is_missing_of_the_other_person(tmp_path):

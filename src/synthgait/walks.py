@@ -167,10 +167,12 @@ class Walks(Trials):
 def motion_of(trials: Trials) -> Motion:
     """Coordinates, speeds and accelerations of walks, or of strides (then exact and periodic).
 
-    Walks that come from a file are differentiated as cubic splines through their samples.
+    Walks that come from a file are differentiated as cubic splines through their samples. Raises InputError for trials that
+    failed.
     """
     if isinstance(trials, Walks) and trials.motion is not None:
         return trials.motion
+    trials.refuse_failed()
     skeleton, q = skeleton_of(trials), coordinates_of(trials)
     if trials.sampling_rate_hz is None:
         period = trials.table["stride_time_s"].to_numpy(float)

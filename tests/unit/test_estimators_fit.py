@@ -215,7 +215,7 @@ def test_one_camera_errs_as_published_and_squeezes_the_depth_but_not_the_bones(p
         bone.append(varies(seen))
     # 47 mm in space in the laboratory that a network learned from (Pavllo et al. 2019), a third of it along each axis
     assert 0.030 < np.mean(away) < 0.050
-    assert np.quantile(reach, 0.05) < 0.78 and np.quantile(reach, 0.95) > 1.0
+    assert np.quantile(reach, 0.05) < 0.75 and np.quantile(reach, 0.95) > 1.0
     squeezed = varies(points * np.array([0.65, 1.0, 1.0]))
     assert squeezed > 0.04 and np.median(bone) < 0.5 * squeezed
 

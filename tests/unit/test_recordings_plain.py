@@ -48,10 +48,11 @@ def test_round_trip_keeps_signals_truth_and_person(tmp_path):
     pose = {f"{j}_{a}": np.linspace(0, 1 + i, 300) for i, j in enumerate(("ankle_l", "ankle_r")) for a in "xyz"}
     given = [
         recording(emg=emg, emg_side="r"),
-        recording(recording_id="b_1", subject_id="b", pathology=None, affected_side=None, truth_strides="all"),
+        recording(recording_id="b_1", subject_id="b", pathology=None, affected_side=None, truth={}),
         recording(
             recording_id="b_2",
             subject_id="b",
+            truth_strides="all",
             kind="keypoints_3d",
             variant="camera_scale",
             signals=pose,

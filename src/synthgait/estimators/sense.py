@@ -33,9 +33,9 @@ from synthgait.trials import Trials
 from synthgait.walks import Walks, walk
 
 _POSE_NAMES = tuple(f"{joint}_{side}" for side in SIDES for joint in ("hip", "shoulder", "knee", "ankle", "heel", "toe"))
-#: Bones between these points, from the hips outwards.
+#: Bones from one of these points to another, from the hips outwards.
 _BONES = tuple(
-    (f"{inner}_{side}", f"{outer}_{side}")
+    (_POSE_NAMES.index(f"{inner}_{side}"), _POSE_NAMES.index(f"{outer}_{side}"))
     for side in SIDES
     for inner, outer in (("hip", "shoulder"), ("hip", "knee"), ("knee", "ankle"), ("ankle", "heel"), ("ankle", "toe"))
 )
@@ -348,10 +348,9 @@ def _with_bones_of(points: np.ndarray, moved: np.ndarray, share: float) -> np.nd
     """
     out = moved.copy()
     for inner, outer in _BONES:
-        i, o = _POSE_NAMES.index(inner), _POSE_NAMES.index(outer)
-        bone = moved[:, o] - moved[:, i]
-        length = np.linalg.norm(points[:, o] - points[:, i], axis=1).mean()
-        out[:, o] = out[:, i] + bone * (length / np.linalg.norm(bone, axis=1, keepdims=True)) ** share
+        bone = moved[:, outer] - moved[:, inner]
+        length = np.linalg.norm(points[:, outer] - points[:, inner], axis=1).mean()
+        out[:, outer] = out[:, inner] + bone * (length / np.linalg.norm(bone, axis=1, keepdims=True)) ** share
     return out
 
 

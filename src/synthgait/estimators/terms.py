@@ -137,7 +137,7 @@ def summarise(terms: dict[str, np.ndarray], spread: dict[str, np.ndarray], windo
     of a walker, which does not average out.
     """
     steady = _steady(windows)
-    result: dict[str, Any] = dict(mean_terms(terms, steady))
+    result = mean_terms(terms, steady)
     # how much of itself a time is unsure by: strides repeat between a first landing and a last one
     of_strides = float(np.hypot(_TIMING_SD_S, _LANDINGS_SD_S / steady.sum()))
     relative = dict.fromkeys(("stride_time_s", "step_time_s", "cadence_spm"), of_strides / result["stride_time_s"])

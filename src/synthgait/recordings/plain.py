@@ -176,7 +176,7 @@ def _recording(folder: Path, about: dict[str, Any], row: Any, where: str, kind: 
     signals, rate = _signals(table, number(row, "sampling_rate_hz", where), path, kind)
     units = str(about.get("units") or about.get("keypoint_units") or ("px" if kind == "keypoints_2d" else "m"))
     emg, emg_side = _emg_of(folder, row, where)
-    texts = {column: _worded(row, column, where) for column in _WORDS if column not in ("emg_side", "truth_strides")}
+    texts = {column: _worded(row, column, where) for column in ("sex", "pathology", "affected_side")}
     truth = {name: value for name in TRUTH if (value := number(row, name, where)) is not None}
     for name, value in truth.items():
         if value <= 0:

@@ -151,7 +151,6 @@ class IMU:
             or self.mounting.wobble_frequency_hz
         ):
             raise InputError("a single stride cannot be filtered or resampled; walk the strides first")
-        walks.refuse_failed()
         motion = motion_of(walks)
         people = len(walks)
         turned, offset = self._mounted(people, rng)

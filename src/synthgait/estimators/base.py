@@ -56,8 +56,8 @@ class GaitEstimator:
 
     @property
     def sensors(self) -> tuple[str, ...]:
-        """Sensors it can read; of pictures from anywhere it reads the same sensor as from the side."""
-        return tuple(name for name in self.networks if name != tasks.OBLIQUE)
+        """Sensors it can read; which of a sensor's networks do, the recording tells."""
+        return tuple(name for name in self.networks if name not in tasks.SPECIAL)
 
     def predict(
         self,

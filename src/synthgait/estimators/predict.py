@@ -40,6 +40,9 @@ _LEAST_DEPTH = 0.34
 #: Sines of 20 and 35 degrees off a side view: between them networks taught from the side give way to those taught from anywhere
 #: (chosen on simulated walkers).
 _SIDE_VIEW_SINES = (0.342, 0.574)
+#: What resting feet move by, in shares of a stride: up to the first a pose is of motion capture, from the second on perhaps of one
+#: camera (simulated markers, whose soles creep: 0.008 in the median and 0.015 in one of ten; poses of one camera 0.03, and 0.014).
+_CAPTURED_SLIDES = (0.01, 0.02)
 #: A stride time for curves over one cycle without absolute time (a typical adult's).
 _TYPICAL_STRIDE_TIME_S = 1.1
 
@@ -102,12 +105,15 @@ def predict(
     else:
         windows = tasks.sensor_named(name).featurise(signals, rate, body)
         windows = _with_depth(windows, recording.focal_px if focal_px is None else focal_px)
-    out = ensemble(estimator.networks[name], windows.cycles, windows.present, windows.scalars)
+    seen = windows.cycles, windows.present, windows.scalars
+    out = ensemble(estimator.networks[name], *seen)
     if estimator.task == "gait_parameters":
         told = out[0], out[1]
         if name == "keypoints_2d" and tasks.OBLIQUE in estimator.networks:
             any_view = tasks.sensor_named(tasks.OBLIQUE).featurise(signals, float(rate or 0.0), body)
             told = _of_both_views(*told, windows, any_view, estimator.networks[tasks.OBLIQUE])
+        if name == "keypoints_3d" and tasks.CAPTURED in estimator.networks and (share := _captured(windows)) > 0.0:
+            told = _mixed(*told, *ensemble(estimator.networks[tasks.CAPTURED], *seen)[:2], share)
         result = summarise(*per_stride(*told, windows, tasks.sensor_named(name)))
         result["events"] = gait_events(signals, float(rate or 0.0), name, result)
         # a section is read alone, and told on the clock of the whole
@@ -224,7 +230,22 @@ def _of_both_views(
     others, other_sd, _, _ = ensemble(members, any_view.cycles, any_view.present, any_view.scalars)
     others[:, tasks.VALUES.index("log_stride_ratio")] += any_view.base - windows.base
     near, far = _SIDE_VIEW_SINES
-    share = np.clip((windows.in_picture[:, 2] - near) / (far - near), 0.0, 1.0)[:, None]
+    return _mixed(values, sd, others, other_sd, np.clip((windows.in_picture[:, 2] - near) / (far - near), 0.0, 1.0)[:, None])
+
+
+def _captured(windows: Windows) -> float:
+    """How surely a pose is of motion capture, 0 to 1, by how far its feet move where they rest; 0 where it does not show that."""
+    slid = np.full(1, np.nan) if windows.footholds is None else windows.footholds[:, 1]
+    if not np.isfinite(slid).any():
+        return 0.0
+    surely, hardly = _CAPTURED_SLIDES
+    return float(np.clip((hardly - np.nanmedian(slid)) / (hardly - surely), 0.0, 1.0))
+
+
+def _mixed(
+    values: np.ndarray, sd: np.ndarray, others: np.ndarray, other_sd: np.ndarray, share: np.ndarray | float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of a mixture with that share of the others."""
     variance = (1.0 - share) * sd**2 + share * other_sd**2 + share * (1.0 - share) * (others - values) ** 2
     return values + share * (others - values), np.sqrt(variance)
 

@@ -32,13 +32,8 @@ from synthgait.sensors.base import declared
 from synthgait.trials import Trials
 from synthgait.walks import Walks, walk
 
-_POSE_NAMES = tuple(f"{joint}_{side}" for side in SIDES for joint in ("hip", "shoulder", "knee", "ankle", "heel", "toe"))
-#: Bones from one of these points to another, from the hips outwards.
-_BONES = tuple(
-    (_POSE_NAMES.index(f"{inner}_{side}"), _POSE_NAMES.index(f"{outer}_{side}"))
-    for side in SIDES
-    for inner, outer in (("hip", "shoulder"), ("hip", "knee"), ("knee", "ankle"), ("ankle", "heel"), ("ankle", "toe"))
-)
+_JOINTS = ("hip", "shoulder", "knee", "ankle", "heel", "toe")
+_POSE_NAMES = tuple(f"{joint}_{side}" for side in SIDES for joint in _JOINTS)
 
 _WALKS_AT_ONCE = 32  # of like stride time, so that none is much longer than it must be
 
@@ -75,6 +70,7 @@ class Variation:
     lifted_harmonics: Harmonics
     lifted_squeeze: tuple[float, float]
     lifted_bones: tuple[Chance, Chance]
+    lifted_heights: tuple[Chance, Chance]
     side_view_yaw_sd_rad: Spread
     width_sd: Spread
     camera_distance_m: tuple[float, float]
@@ -269,7 +265,7 @@ def _angles(trials: Trials, rng: np.random.Generator) -> list[Windows | None]:
 
 
 def _poses(trials: Trials, rng: np.random.Generator, sensor: str) -> list[Windows | None]:
-    flat, oblique = sensor != "keypoints_3d", sensor == tasks.OBLIQUE
+    flat, oblique = sensor not in ("keypoints_3d", tasks.CAPTURED), sensor == tasks.OBLIQUE
     rows, vary = trials.table.to_dict("records"), variation()
     q = coordinates_of(trials)
     q[..., 3] = 0.0  # relative to the hips there is no progression
@@ -278,7 +274,7 @@ def _poses(trials: Trials, rng: np.random.Generator, sensor: str) -> list[Window
     out: list[Windows | None] = []
     for i, row in enumerate(rows):
         leg = float(row["leg_length_m"])
-        if flat or rng.random() < vary.motion_capture_share:
+        if flat or sensor == tasks.CAPTURED or rng.random() < vary.motion_capture_share:
             here = points[i] + leg * vary.joint_sd * rng.standard_normal((1, *points[i].shape[1:]))
         else:
             here = lifted(points[i], leg, rng)
@@ -339,19 +335,48 @@ def lifted(points: np.ndarray, leg_m: float, rng: np.random.Generator) -> np.nda
     for order in range(1, vary.lifted_harmonics + 1):
         size = leg_m * np.array(vary.lifted_sway_sd) / np.sqrt(vary.lifted_harmonics) * rng.standard_normal((2, *shape))
         out += np.multiply.outer(np.cos(order * phase), size[0]) + np.multiply.outer(np.sin(order * phase), size[1])
-    return _with_bones_of(guessed, out, rng.uniform(*vary.lifted_bones))
+    return out + rng.uniform(*vary.lifted_bones) * (_with_bones_of(guessed, out, rng.uniform(*vary.lifted_heights)) - out)
 
 
-def _with_bones_of(points: np.ndarray, moved: np.ndarray, share: float) -> np.ndarray:
-    """Points ``moved`` (S, P, 3) whose bones, in directions of their own, are as long as those of ``points`` are on average:
-    by a share, 0 leaves them as they are.
+def _with_bones_of(points: np.ndarray, moved: np.ndarray, heights: float) -> np.ndarray:
+    """Points ``moved`` (S, P, 3), with bones as long as those of ``points`` are on average.
+
+    Where ``heights`` is 0 every bone keeps its direction, so that a squeezed leg hangs more upright and its ankle lower; where
+    it is 1 ankles stay as high under the hips as in the picture, and knees give way forward.
     """
     out = moved.copy()
-    for inner, outer in _BONES:
-        bone = moved[:, outer] - moved[:, inner]
-        length = np.linalg.norm(points[:, outer] - points[:, inner], axis=1).mean()
-        out[:, outer] = out[:, inner] + bone * (length / np.linalg.norm(bone, axis=1, keepdims=True)) ** share
+    for side in SIDES:
+        hip, shoulder, knee, ankle, heel, toe = (_POSE_NAMES.index(f"{joint}_{side}") for joint in _JOINTS)
+
+        def length(inner: int, outer: int) -> float:
+            return float(np.linalg.norm(points[:, outer] - points[:, inner], axis=1).mean())
+
+        def hung(inner: int, outer: int) -> np.ndarray:
+            bone = moved[:, outer] - moved[:, inner]
+            return out[:, inner] + bone * (length(inner, outer) / np.linalg.norm(bone, axis=1, keepdims=True))
+
+        out[:, shoulder], out[:, knee] = hung(hip, shoulder), hung(hip, knee)
+        out[:, ankle] = hung(knee, ankle)
+        out[:, ankle] += heights * (moved[:, ankle] - out[:, ankle])
+        out[:, knee], out[:, ankle] = _bent(out[:, hip], out[:, knee], out[:, ankle], length(hip, knee), length(knee, ankle))
+        out[:, heel], out[:, toe] = hung(ankle, heel), hung(ankle, toe)
     return out
+
+
+def _bent(hip: np.ndarray, knee: np.ndarray, ankle: np.ndarray, thigh: float, shank: float) -> tuple[np.ndarray, np.ndarray]:
+    """Knee and ankle (S, 3) of a leg of that thigh and shank, bent forward as far as the ankle is near. An ankle out of reach
+    comes nearer, and what the knee lies to the side of the line from hip to ankle it lies there still.
+    """
+    leg = ankle - hip
+    apart = np.linalg.norm(leg, axis=1, keepdims=True)
+    down = leg / apart
+    reach = np.clip(apart, abs(thigh - shank), thigh + shank)
+    ahead = np.array([1.0, 0.0, 0.0]) - down * down[:, :1]
+    ahead /= np.linalg.norm(ahead, axis=1, keepdims=True)
+    along = 0.5 * (reach + (thigh**2 - shank**2) / reach)
+    beside = (knee - hip) - down * np.sum((knee - hip) * down, axis=1, keepdims=True)
+    aside = beside * np.array([0.0, 0.0, 1.0])
+    return hip + along * down + np.sqrt(np.maximum(thigh**2 - along**2, 0.0)) * ahead + aside, hip + reach * down
 
 
 def _imus(walks: Walks, sensor: str, rng: np.random.Generator) -> list[Windows | None]:

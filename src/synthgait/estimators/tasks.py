@@ -82,8 +82,10 @@ def _limb(segment: str) -> Sensor:
     return replace(sensor, largest_correction=_SHANK_CORRECTION) if segment == "shank" else sensor
 
 
-#: Networks that read ``keypoints_2d`` where the view is not from the side, which those of that name are taught with.
-OBLIQUE = "keypoints_2d_oblique"
+#: Networks that read ``keypoints_2d`` where the view is not from the side, which those of that name are taught with, and
+#: ``keypoints_3d`` where feet rest as they do in motion capture, for which those of that name, who know single cameras too,
+#: are less sure.
+OBLIQUE, CAPTURED = "keypoints_2d_oblique", "keypoints_3d_captured"
 TRUNK = ("lower_back", "sternum", "head")
 _LATERAL = tuple(name for name in poses.POSE_CHANNELS if "_right_" in name)
 SENSORS: dict[str, Sensor] = {
@@ -92,14 +94,16 @@ SENSORS: dict[str, Sensor] = {
         *(_trunk(placement) for placement in TRUNK),
         *(_limb(segment) for segment in ("foot", "shank", "thigh")),
         Sensor("keypoints_3d", poses.POSE_CHANNELS, poses.POSE_SCALARS, partial(poses.featurise_pose, metric=True), _LATERAL),
+        Sensor(CAPTURED, poses.POSE_CHANNELS, poses.POSE_SCALARS, partial(poses.featurise_pose, metric=True), _LATERAL),
         Sensor("keypoints_2d", poses.POSE_CHANNELS, poses.POSE_SCALARS, partial(poses.featurise_pose, metric=False), _LATERAL),
         Sensor(OBLIQUE, poses.PICTURE_CHANNELS, poses.PICTURE_SCALARS, partial(poses.featurise_pose, metric=False, oblique=True)),
         Sensor("joint_angles", poses.ANGLE_CHANNELS, poses.ANGLE_SCALARS, poses.featurise_angles),
     )
 }
 
-#: What recordings are named by: the networks of oblique views are chosen by what the picture shows.
-READABLE = tuple(name for name in SENSORS if name != OBLIQUE)
+#: What recordings are named by: special networks are chosen by what the recording shows.
+SPECIAL = (OBLIQUE, CAPTURED)
+READABLE = tuple(name for name in SENSORS if name not in SPECIAL)
 
 #: Values of the gait_parameters task. Shares are of the stride.
 VALUES = ("log_stride_ratio", "step_length_share_r", "step_time_share_r", "stance_share_r", "stance_share_l", "double_support_share")

@@ -23,7 +23,7 @@ from synthgait.estimators.base import ensemble
 from synthgait.estimators.features.windows import CYCLE_SAMPLES, Body, Windows
 from synthgait.estimators.fit import RECIPES, _loss, calibrate
 from synthgait.estimators.predict import contact_phase, muscle_curves
-from synthgait.estimators.sense import _POSE_NAMES, lifted, random_body, sense
+from synthgait.estimators.sense import _POSE_NAMES, _with_bones_of, lifted, random_body, sense
 from synthgait.estimators.terms import _with_way, mean_terms, summarise
 from synthgait.estimators.together import Z90
 from synthgait.gait import coordinates_of, skeleton_of
@@ -220,6 +220,33 @@ def test_one_camera_errs_as_published_and_squeezes_the_depth_but_not_the_bones(p
     assert squeezed > 0.04 and np.median(bone) < 0.5 * squeezed
 
 
+def test_a_squeezed_leg_hangs_more_upright_or_bends_its_knee(people: Trials) -> None:
+    walker = people.select([0])
+    q = coordinates_of(walker)
+    q[..., 3] = 0.0
+    found = point_motion(skeleton_of(walker), q, points=list(_POSE_NAMES))
+    points = np.stack([found[name].position_m[0] for name in _POSE_NAMES], axis=1)
+    hip, knee, ankle, heel = (_POSE_NAMES.index(f"{joint}_l") for joint in ("hip", "knee", "ankle", "heel"))
+    squeezed = points * np.array([0.7, 1.0, 1.0])
+
+    def length(pose: np.ndarray, inner: int, outer: int) -> np.ndarray:
+        return np.linalg.norm(pose[:, outer] - pose[:, inner], axis=1)
+
+    def flexion(pose: np.ndarray) -> np.ndarray:
+        thigh, shank = pose[:, knee] - pose[:, hip], pose[:, ankle] - pose[:, knee]
+        return np.arccos(np.sum(thigh * shank, axis=1) / length(pose, hip, knee) / length(pose, knee, ankle))
+
+    upright, bent = (_with_bones_of(points, squeezed, heights) for heights in (0.0, 1.0))
+    for pose in (upright, bent):
+        for bone in ((hip, knee), (knee, ankle), (ankle, heel)):
+            np.testing.assert_allclose(length(pose, *bone), length(points, *bone).mean(), rtol=0.01)
+        assert (pose[:, knee, 0] >= 0.5 * (pose[:, hip, 0] + pose[:, ankle, 0]) - 0.02).all()  # no knee bends backward
+    np.testing.assert_allclose(bent[:, ankle], squeezed[:, ankle], atol=0.01)
+    apart = int(np.argmax(points[:, ankle, 0]))
+    assert upright[apart, ankle, 1] < points[apart, ankle, 1] - 0.01
+    assert flexion(bent)[apart] > flexion(points)[apart] + 0.2 and flexion(upright)[apart] < flexion(points)[apart] + 0.1
+
+
 def test_muscles_follow_the_cycle(people: Trials) -> None:
     muscles = fit({"task": "muscle_activation", "sensors": ["joint_angles"], **SMALL, "strides_per_walk": 1}, people)
     new = analytic_population(1, seed=9)
@@ -252,6 +279,7 @@ def test_bad_recipes_and_data_are_named(people: Trials) -> None:
         ("nothing", "no recipe"), ({"task": "taste"}, "taste"), ({"speed": 1}, "unknown key 'speed'"), ({"sensors": ["nose"]}, "nose"),
         ({"network": {"backbone": "mlp"}}, "mlp"), ({"steps": 0}, "steps"), ({"network": {"layers": 3}}, "backbone"),
         ({"steps_of": {"nose": 9}}, "nose"), ({"steps_of": {"foot": 0.5}}, "steps_of foot"), ({"limp_weight_of": 4}, "limp_weight_of"),
+        ({"sensors": ["foot", "keypoints_3d_captured"]}, "add keypoints_3d"),
         ({"network": {"widths": {"lower_back": 6}}}, "6"), ({"network": {"widths": {"nose": 16}}}, "nose"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=message):

@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from analytic_walker import analytic_population
+from synthgait.estimators import GaitEstimator, fit, tasks
 from synthgait.estimators.features import footholds, poses
 from synthgait.estimators.features import windows as w
+from synthgait.estimators.networks import StrideNetwork
+from synthgait.estimators.predict import _mixed
 from synthgait.estimators.terms import _FOOTHOLD_SD, _UNEVEN_SD, _with_footholds
 
 RATE_HZ, STRIDE_S, RIGHT_M, LEFT_M = 60.0, 1.1, 0.72, 0.54
@@ -101,3 +105,36 @@ def test_the_better_feet_rest_the_more_they_are_believed() -> None:
     assert together[1] == pytest.approx(0.5, abs=0.002) and together[3] == pytest.approx(0.44, abs=0.015)
     assert together[2] == 0.5 and spread[2] == 0.01 and spread[0] < spread[3] < spread[1] < 1.2 * np.hypot(_UNEVEN_SD, 0.01)
     assert _with_footholds(share, sd, None) == (share, sd)
+
+
+@pytest.fixture(scope="module")
+def both() -> GaitEstimator:
+    """Networks of both kinds that hardly learned anything, but differ."""
+    small = {"walks": 16, "strides_per_walk": 1, "steps": 2, "members": 1, "batch": 8}
+    return fit({"sensors": ["keypoints_3d", tasks.CAPTURED], **small}, analytic_population(12, seed=3))
+
+
+def lengths(networks: dict[str, list[StrideNetwork]], signals: dict[str, np.ndarray]) -> np.ndarray:
+    found = GaitEstimator("gait_parameters", networks).predict(signals, sensor="keypoints_3d", sampling_rate_hz=RATE_HZ, height_m=1.75)
+    return np.array(found["strides"]["stride_length_m"])
+
+
+def test_motion_capture_is_read_by_networks_of_its_own_and_what_one_camera_may_have_seen_is_not(both: GaitEstimator) -> None:
+    assert both.sensors == ("keypoints_3d",)
+    general, special = ({"keypoints_3d": both.networks[name]} for name in ("keypoints_3d", tasks.CAPTURED))
+    plain = unequal_steps()
+    hips = {axis: 0.5 * (plain[f"hip_r_{axis}"] + plain[f"hip_l_{axis}"]) for axis in "xz"}
+    still = {name: values - hips.get(name[-1], 0.0) for name, values in plain.items()}
+    time = np.arange(len(still["hip_r_x"])) / RATE_HZ
+    shaken = still | {f"ankle_{side}_x": still[f"ankle_{side}_x"] + 0.05 * np.sin(6 * np.pi * time / STRIDE_S) for side in "rl"}
+    for signals, expected, other in ((still, special, general), (shaken, general, special)):
+        np.testing.assert_array_equal(lengths(both.networks, signals), lengths(expected, signals))
+        assert np.abs(lengths(both.networks, signals) - lengths(other, signals)).max() > 1e-3
+
+
+def test_between_both_kinds_of_networks_is_a_mixture() -> None:
+    rng = np.random.default_rng(0)
+    first = rng.random(200_000) > 0.25
+    drawn = np.where(first, rng.normal(0.0, 0.3, len(first)), rng.normal(1.0, 0.4, len(first)))
+    mean, sd = _mixed(np.zeros((1, 1)), np.full((1, 1), 0.3), np.ones((1, 1)), np.full((1, 1), 0.4), 0.25)
+    assert float(mean[0, 0]) == pytest.approx(drawn.mean(), abs=0.01) and float(sd[0, 0]) == pytest.approx(drawn.std(), abs=0.01)

@@ -87,6 +87,8 @@ def _check(recipe: dict[str, Any]) -> None:
         raise InputError("sensors of the recipe is not a list of names; give at least one")
     for name in recipe["sensors"]:
         tasks.sensor_named(name)
+        if (general := tasks.SPECIAL.get(name, name)) not in recipe["sensors"]:
+            raise InputError(f"sensors of the recipe has {name} without {general}, whose recordings it reads some of; add {general}")
     if set(recipe["network"]) != {"backbone", "width", "depth", "widths"}:
         raise InputError("network of the recipe takes backbone, width, depth and widths")
     width, widths = recipe["network"]["width"], recipe["network"]["widths"]

@@ -101,8 +101,8 @@ SENSORS: dict[str, Sensor] = {
     )
 }
 
-#: What recordings are named by: special networks are chosen by what the recording shows.
-SPECIAL = (OBLIQUE, CAPTURED)
+#: Special networks and whose recordings they read some of, chosen by what a recording shows; recordings are named by the others.
+SPECIAL = {OBLIQUE: "keypoints_2d", CAPTURED: "keypoints_3d"}
 READABLE = tuple(name for name in SENSORS if name not in SPECIAL)
 
 #: Values of the gait_parameters task. Shares are of the stride.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
@@ -132,9 +134,17 @@ def test_motion_capture_is_read_by_networks_of_its_own_and_what_one_camera_may_h
         assert np.abs(lengths(both.networks, signals) - lengths(other, signals)).max() > 1e-3
 
 
+def test_networks_that_tell_another_stride_altogether_are_not_believed(both: GaitEstimator) -> None:
+    other = deepcopy(both.networks)
+    for network in other[tasks.CAPTURED]:
+        network.value_mean[tasks.VALUES.index("log_stride_ratio")] -= 0.4  # as of a pose whose depth is squeezed to two thirds
+    signals = unequal_steps()
+    np.testing.assert_array_equal(lengths(other, signals), lengths({"keypoints_3d": both.networks["keypoints_3d"]}, signals))
+
+
 def test_between_both_kinds_of_networks_is_a_mixture() -> None:
     rng = np.random.default_rng(0)
     first = rng.random(200_000) > 0.25
     drawn = np.where(first, rng.normal(0.0, 0.3, len(first)), rng.normal(1.0, 0.4, len(first)))
-    mean, sd = _mixed(np.zeros((1, 1)), np.full((1, 1), 0.3), np.ones((1, 1)), np.full((1, 1), 0.4), 0.25)
+    mean, sd = _mixed(np.zeros((1, 1)), np.full((1, 1), 0.3), np.ones((1, 1)), np.full((1, 1), 0.4), np.array(0.25))
     assert float(mean[0, 0]) == pytest.approx(drawn.mean(), abs=0.01) and float(sd[0, 0]) == pytest.approx(drawn.std(), abs=0.01)

@@ -40,9 +40,10 @@ _LEAST_DEPTH = 0.34
 #: Sines of 20 and 35 degrees off a side view: between them networks taught from the side give way to those taught from anywhere
 #: (chosen on simulated walkers).
 _SIDE_VIEW_SINES = (0.342, 0.574)
-#: What resting feet move by, in shares of a stride: up to the first a pose is of motion capture, from the second on perhaps of one
-#: camera (simulated markers, whose soles creep: 0.008 in the median and 0.015 in one of ten; poses of one camera 0.03, and 0.014).
-_CAPTURED_SLIDES = (0.01, 0.02)
+#: Up to the first a pose is taken for motion capture, from the second on for one that a single camera may have seen (chosen on
+#: simulated walkers): what resting feet move by in shares of a stride (simulated markers, whose soles creep, 0.008 in the median,
+#: poses of one camera 0.03), and by how much, of a logarithm, networks for motion capture tell another stride than those for both.
+_CAPTURED_SLIDES, _CAPTURED_DIFFERS = (0.01, 0.02), (0.1, 0.2)
 #: A stride time for curves over one cycle without absolute time (a typical adult's).
 _TYPICAL_STRIDE_TIME_S = 1.1
 
@@ -112,8 +113,8 @@ def predict(
         if name == "keypoints_2d" and tasks.OBLIQUE in estimator.networks:
             any_view = tasks.sensor_named(tasks.OBLIQUE).featurise(signals, float(rate or 0.0), body)
             told = _of_both_views(*told, windows, any_view, estimator.networks[tasks.OBLIQUE])
-        if name == "keypoints_3d" and tasks.CAPTURED in estimator.networks and (share := _captured(windows)) > 0.0:
-            told = _mixed(*told, *ensemble(estimator.networks[tasks.CAPTURED], *seen)[:2], share)
+        if name == "keypoints_3d" and tasks.CAPTURED in estimator.networks:
+            told = _of_motion_capture(*told, windows, *ensemble(estimator.networks[tasks.CAPTURED], *seen)[:2])
         result = summarise(*per_stride(*told, windows, tasks.sensor_named(name)))
         result["events"] = gait_events(signals, float(rate or 0.0), name, result)
         # a section is read alone, and told on the clock of the whole
@@ -229,21 +230,30 @@ def _of_both_views(
     assert windows.in_picture is not None
     others, other_sd, _, _ = ensemble(members, any_view.cycles, any_view.present, any_view.scalars)
     others[:, tasks.VALUES.index("log_stride_ratio")] += any_view.base - windows.base
-    near, far = _SIDE_VIEW_SINES
-    return _mixed(values, sd, others, other_sd, np.clip((windows.in_picture[:, 2] - near) / (far - near), 0.0, 1.0)[:, None])
+    return _mixed(values, sd, others, other_sd, 1.0 - _faded(windows.in_picture[:, 2:], _SIDE_VIEW_SINES))
 
 
-def _captured(windows: Windows) -> float:
-    """How surely a pose is of motion capture, 0 to 1, by how far its feet move where they rest; 0 where it does not show that."""
-    slid = np.full(1, np.nan) if windows.footholds is None else windows.footholds[:, 1]
-    if not np.isfinite(slid).any():
-        return 0.0
-    surely, hardly = _CAPTURED_SLIDES
-    return float(np.clip((hardly - np.nanmedian(slid)) / (hardly - surely), 0.0, 1.0))
+def _of_motion_capture(
+    values: np.ndarray, sd: np.ndarray, windows: Windows, captured: np.ndarray, captured_sd: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values (N, V) and their standard deviations of a pose: the given ones of networks for motion capture and single cameras,
+    ``captured`` by those for motion capture alone where it can be nothing else, and in between a mixture.
+    """
+    if windows.footholds is None or not np.isfinite(slid := windows.footholds[:, 1]).any():
+        return values, sd
+    column = tasks.VALUES.index("log_stride_ratio")
+    differs = np.abs(np.median(captured[:, column] - values[:, column]))
+    share = _faded(np.nanmedian(slid), _CAPTURED_SLIDES) * _faded(differs, _CAPTURED_DIFFERS)
+    return _mixed(values, sd, captured, captured_sd, share)
+
+
+def _faded(values: np.ndarray | np.floating, between: tuple[float, float]) -> np.ndarray:
+    """1 up to the first limit, 0 from the second on."""
+    return np.clip((between[1] - values) / (between[1] - between[0]), 0.0, 1.0)
 
 
 def _mixed(
-    values: np.ndarray, sd: np.ndarray, others: np.ndarray, other_sd: np.ndarray, share: np.ndarray | float
+    values: np.ndarray, sd: np.ndarray, others: np.ndarray, other_sd: np.ndarray, share: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of a mixture with that share of the others."""
     variance = (1.0 - share) * sd**2 + share * other_sd**2 + share * (1.0 - share) * (others - values) ** 2

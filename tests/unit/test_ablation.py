@@ -103,7 +103,7 @@ def test_examples_that_pass_by_teach_as_if_they_had_been_there(generated: list[P
         next(course)
 
 
-@pytest.mark.parametrize("sensor", ["lower_back", "shank", "keypoints_3d", "keypoints_2d", "joint_angles"])
+@pytest.mark.parametrize("sensor", ["lower_back", "shank", "keypoints_3d", "keypoints_3d_captured", "keypoints_2d", "joint_angles"])
 def test_ideal_sensors_add_nothing(sensor: str) -> None:
     people = analytic_population(6, seed=3)
     one, two = (ablation.exact(people, sensor, np.random.default_rng(4), walks=6, strides=3) for _ in range(2))

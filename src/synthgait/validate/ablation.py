@@ -60,8 +60,9 @@ class Ablation:
     """What is compared.
 
     Args:
-        sensors: of the estimator. strides: numbers of strides to learn from; those beyond the data are left out. More than
-            some ten thousand pass by in parts, each stride seen about once.
+        sensors: of the estimator; special networks of the recipe that read some of their recordings come along.
+        strides: numbers of strides to learn from; those beyond the data are left out. More than some ten thousand pass by in
+            parts, each stride seen about once.
         people: numbers of real people to train on; empty trains on none.
         recipe: as ``estimators.read_recipe`` takes it; a walk is sensed for every stride, at least ``walks``.
     """
@@ -104,14 +105,15 @@ def ablate(
     ]
     many = [n for n in sorted(settings.strides) if _TOGETHER < n <= _count(generated)]
     jobs += [("generated", n, partial(streamed, generated, n, recipe=settings.resolved)) for n in many]
+    special = [name for name in settings.resolved["sensors"] if tasks.SPECIAL.get(name) in settings.sensors]
     for name, n_strides, networks in tqdm(jobs, desc="train on synthetic people", disable=not progress):
-        estimator = GaitEstimator("gait_parameters", {s: networks(sensor=s) for s in settings.sensors})
+        estimator = GaitEstimator("gait_parameters", {s: networks(sensor=s) for s in (*settings.sensors, *special)})
         table = run.pairs(chosen, estimator, floors=(), progress=False)
         result += [row | {"arm": name, "n_strides": n_strides, "n_real_people": 0} for row in run.rows(table)]
         if not starts and settings.people:
             starts = {
-                s: {"pretrained": members[0], "pretrained_masked": masked(arms[0][1], s, settings.resolved)}
-                for s, members in estimator.networks.items()
+                s: {"pretrained": estimator.networks[s][0], "pretrained_masked": masked(arms[0][1], s, settings.resolved)}
+                for s in settings.sensors
             }
     together: dict[tuple[str, str, str], list[Recording]] = {}
     for label, sensor, view in usable:
@@ -243,7 +245,7 @@ def _ideal(walks: Trials, kind: tasks.Sensor) -> dict[str, np.ndarray]:
         groups = {"joint_angles": (walks.channels["joint_angles"], walks.signals["joint_angles"])}
     elif kind.name.startswith("keypoints"):
         readings = Markers("joints", root_relative=True).record(walks)
-        kept = [i for i, c in enumerate(readings.channels["keypoints_3d"]) if kind.name == "keypoints_3d" or not c.endswith("_z")]
+        kept = [i for i, c in enumerate(readings.channels["keypoints_3d"]) if not kind.name.startswith("keypoints_2d") or c[-1] != "z"]
         names = tuple(readings.channels["keypoints_3d"][i] for i in kept)
         groups = {"keypoints": (names, readings.signals["keypoints_3d"][:, :, kept])}
     else:

@@ -66,7 +66,10 @@ _BEYOND = 0.1
 #: Half-width of the speed's interval over the speed, beyond which the number says nothing.
 _WIDEST_INTERVAL = 0.35
 #: What a pose that does not travel leaves open.
-_ROOT_RELATIVE = " Nothing in it travels: should the depth of a single camera's pose be compressed, it walks faster than that."
+_ROOT_RELATIVE = (
+    " Nothing in it travels: how far a single camera's pose compresses the depth is a guess, by which slow walkers seem faster and "
+    "fast ones slower than they are."
+)
 #: Share of the time that a sensor's range may cut off without a word: a sample of a stride of 100.
 _CUT_OFF = 0.01
 #: Angle of a picture to a side view from which on lengths are less certain than from there (twice the standard deviation of the

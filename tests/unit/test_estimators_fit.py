@@ -23,11 +23,9 @@ from synthgait.estimators.base import ensemble
 from synthgait.estimators.features.windows import CYCLE_SAMPLES, Body, Windows
 from synthgait.estimators.fit import RECIPES, _loss, calibrate
 from synthgait.estimators.predict import contact_phase, muscle_curves
-from synthgait.estimators.sense import _POSE_NAMES, _with_bones_of, lifted, random_body, sense
+from synthgait.estimators.sense import _POSE_NAMES, _with_bones_of, lifted, on_the_spot, random_body, sense
 from synthgait.estimators.terms import _with_way, mean_terms, summarise
 from synthgait.estimators.together import Z90
-from synthgait.gait import coordinates_of, skeleton_of
-from synthgait.kinematics import point_motion
 from synthgait.sensors import IMU, Mounting
 from synthgait.sensors.emg import seen_by_electrodes
 from synthgait.textbook import usual_emg
@@ -194,17 +192,8 @@ def test_mirroring_twice_is_identity_and_every_sensor_senses(sensor: str, people
     assert np.isfinite(examples.values[:, 1:]).all() and np.isfinite(examples.scalars).all()
 
 
-def on_the_spot(people: Trials) -> np.ndarray:
-    """The points (S, P, 3) of a stride of the first of these people, as trainings take them."""
-    walker = people.select([0])
-    q = coordinates_of(walker)
-    q[..., 3] = 0.0
-    found = point_motion(skeleton_of(walker), q, points=list(_POSE_NAMES))
-    return np.stack([found[name].position_m[0] for name in _POSE_NAMES], axis=1)
-
-
 def test_one_camera_errs_as_published_and_squeezes_the_depth_but_not_the_bones(people: Trials) -> None:
-    points = on_the_spot(people)
+    points = on_the_spot(people.select([0]))[0]
     knee, ankle = (_POSE_NAMES.index(f"{joint}_r") for joint in ("knee", "ankle"))
 
     def varies(pose: np.ndarray) -> float:
@@ -226,7 +215,7 @@ def test_one_camera_errs_as_published_and_squeezes_the_depth_but_not_the_bones(p
 
 
 def test_a_squeezed_leg_hangs_more_upright_or_bends_its_knee(people: Trials) -> None:
-    points = on_the_spot(people)
+    points = on_the_spot(people.select([0]))[0]
     hip, knee, ankle, heel = (_POSE_NAMES.index(f"{joint}_l") for joint in ("hip", "knee", "ankle", "heel"))
     squeezed = points * np.array([0.7, 1.0, 1.0])
 

@@ -36,6 +36,12 @@ def unequal_steps(seconds: float = 8.0, *, stance: float = 0.62, heading_rad: fl
     return out
 
 
+def under_the_hips(plain: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same pose with its hips on the spot."""
+    hips = {axis: 0.5 * (plain[f"hip_r_{axis}"] + plain[f"hip_l_{axis}"]) for axis in "xz"}
+    return {name: values - hips.get(name[-1], 0.0) for name, values in plain.items()}
+
+
 def told(signals: dict[str, np.ndarray]) -> np.ndarray:
     found = poses.featurise_pose(signals, RATE_HZ, w.Body(1.75), metric=True).footholds
     assert found is not None
@@ -55,13 +61,7 @@ def test_footholds_tell_each_sides_step_wherever_the_walk_goes() -> None:
 
 
 def test_a_belt_or_the_hips_as_origin_change_nothing() -> None:
-    plain = unequal_steps()
-    relative = {}
-    for joint in ("hip", "knee", "ankle"):
-        for axis in "xyz":
-            hips = 0.5 * (plain[f"hip_r_{axis}"] + plain[f"hip_l_{axis}"])
-            relative |= {f"{joint}_{side}_{axis}": plain[f"{joint}_{side}_{axis}"] - (hips if axis != "y" else 0.0) for side in "rl"}
-    found = told(relative)
+    found = told(under_the_hips(unequal_steps()))
     known = np.isfinite(found).all(axis=1)
     assert known.any()
     np.testing.assert_allclose(found[known, 0], TRUTH, atol=1e-3)
@@ -124,9 +124,7 @@ def lengths(networks: dict[str, list[StrideNetwork]], signals: dict[str, np.ndar
 def test_motion_capture_is_read_by_networks_of_its_own_and_what_one_camera_may_have_seen_is_not(both: GaitEstimator) -> None:
     assert both.sensors == ("keypoints_3d",)
     general, special = ({"keypoints_3d": both.networks[name]} for name in ("keypoints_3d", tasks.CAPTURED))
-    plain = unequal_steps()
-    hips = {axis: 0.5 * (plain[f"hip_r_{axis}"] + plain[f"hip_l_{axis}"]) for axis in "xz"}
-    still = {name: values - hips.get(name[-1], 0.0) for name, values in plain.items()}
+    still = under_the_hips(unequal_steps())
     time = np.arange(len(still["hip_r_x"])) / RATE_HZ
     shaken = still | {f"ankle_{side}_x": still[f"ankle_{side}_x"] + 0.05 * np.sin(6 * np.pi * time / STRIDE_S) for side in "rl"}
     for signals, expected, other in ((still, special, general), (shaken, general, special)):

@@ -106,15 +106,14 @@ def predict(
     else:
         windows = tasks.sensor_named(name).featurise(signals, rate, body)
         windows = _with_depth(windows, recording.focal_px if focal_px is None else focal_px)
-    seen = windows.cycles, windows.present, windows.scalars
-    out = ensemble(estimator.networks[name], *seen)
+    out = ensemble(estimator.networks[name], windows.cycles, windows.present, windows.scalars)
     if estimator.task == "gait_parameters":
         told = out[0], out[1]
         if name == "keypoints_2d" and tasks.OBLIQUE in estimator.networks:
             any_view = tasks.sensor_named(tasks.OBLIQUE).featurise(signals, float(rate or 0.0), body)
             told = _of_both_views(*told, windows, any_view, estimator.networks[tasks.OBLIQUE])
         if name == "keypoints_3d" and tasks.CAPTURED in estimator.networks:
-            told = _of_motion_capture(*told, windows, *ensemble(estimator.networks[tasks.CAPTURED], *seen)[:2])
+            told = _of_motion_capture(*told, windows, estimator.networks[tasks.CAPTURED])
         result = summarise(*per_stride(*told, windows, tasks.sensor_named(name)))
         result["events"] = gait_events(signals, float(rate or 0.0), name, result)
         # a section is read alone, and told on the clock of the whole
@@ -233,18 +232,19 @@ def _of_both_views(
     return _mixed(values, sd, others, other_sd, 1.0 - _faded(windows.in_picture[:, 2:], _SIDE_VIEW_SINES))
 
 
-def _of_motion_capture(
-    values: np.ndarray, sd: np.ndarray, windows: Windows, captured: np.ndarray, captured_sd: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _of_motion_capture(values: np.ndarray, sd: np.ndarray, windows: Windows, members: list[StrideNetwork]) -> tuple[np.ndarray, np.ndarray]:
     """Values (N, V) and their standard deviations of a pose: the given ones of networks for motion capture and single cameras,
-    ``captured`` by those for motion capture alone where it can be nothing else, and in between a mixture.
+    those of ``members`` for motion capture alone where it can be nothing else, and in between a mixture.
     """
     if windows.footholds is None or not np.isfinite(slid := windows.footholds[:, 1]).any():
         return values, sd
+    at_rest = _faded(np.nanmedian(slid), _CAPTURED_SLIDES)
+    if not at_rest:
+        return values, sd
+    others, other_sd, _, _ = ensemble(members, windows.cycles, windows.present, windows.scalars)
     column = tasks.VALUES.index("log_stride_ratio")
-    differs = np.abs(np.median(captured[:, column] - values[:, column]))
-    share = _faded(np.nanmedian(slid), _CAPTURED_SLIDES) * _faded(differs, _CAPTURED_DIFFERS)
-    return _mixed(values, sd, captured, captured_sd, share)
+    differs = np.abs(np.median(others[:, column] - values[:, column]))
+    return _mixed(values, sd, others, other_sd, at_rest * _faded(differs, _CAPTURED_DIFFERS))
 
 
 def _faded(values: np.ndarray | np.floating, between: tuple[float, float]) -> np.ndarray:

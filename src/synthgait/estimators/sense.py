@@ -264,13 +264,17 @@ def _angles(trials: Trials, rng: np.random.Generator) -> list[Windows | None]:
     return out
 
 
-def _poses(trials: Trials, rng: np.random.Generator, sensor: str) -> list[Windows | None]:
-    flat, oblique = sensor not in ("keypoints_3d", tasks.CAPTURED), sensor == tasks.OBLIQUE
-    rows, vary = trials.table.to_dict("records"), variation()
+def on_the_spot(trials: Trials) -> np.ndarray:
+    """Points (N, S, P, 3) of strides, for relative to the hips there is no progression."""
     q = coordinates_of(trials)
-    q[..., 3] = 0.0  # relative to the hips there is no progression
+    q[..., 3] = 0.0
     found = point_motion(skeleton_of(trials), q, points=list(_POSE_NAMES))
-    points = np.stack([found[name].position_m for name in _POSE_NAMES], axis=2)
+    return np.stack([found[name].position_m for name in _POSE_NAMES], axis=2)
+
+
+def _poses(trials: Trials, rng: np.random.Generator, sensor: str) -> list[Windows | None]:
+    flat, oblique = tasks.sensor_named(sensor).flat, sensor == tasks.OBLIQUE
+    rows, vary, points = trials.table.to_dict("records"), variation(), on_the_spot(trials)
     out: list[Windows | None] = []
     for i, row in enumerate(rows):
         leg = float(row["leg_length_m"])
@@ -345,16 +349,16 @@ def _with_bones_of(points: np.ndarray, moved: np.ndarray, heights: float) -> np.
     it is 1 ankles stay as high under the hips as in the picture, and knees give way forward.
     """
     out = moved.copy()
+
+    def length(inner: int, outer: int) -> float:
+        return float(np.linalg.norm(points[:, outer] - points[:, inner], axis=1).mean())
+
+    def hung(inner: int, outer: int) -> np.ndarray:
+        bone = moved[:, outer] - moved[:, inner]
+        return out[:, inner] + bone * (length(inner, outer) / np.linalg.norm(bone, axis=1, keepdims=True))
+
     for side in SIDES:
         hip, shoulder, knee, ankle, heel, toe = (_POSE_NAMES.index(f"{joint}_{side}") for joint in _JOINTS)
-
-        def length(inner: int, outer: int) -> float:
-            return float(np.linalg.norm(points[:, outer] - points[:, inner], axis=1).mean())
-
-        def hung(inner: int, outer: int) -> np.ndarray:
-            bone = moved[:, outer] - moved[:, inner]
-            return out[:, inner] + bone * (length(inner, outer) / np.linalg.norm(bone, axis=1, keepdims=True))
-
         out[:, shoulder], out[:, knee] = hung(hip, shoulder), hung(hip, knee)
         out[:, ankle] = hung(knee, ankle)
         out[:, ankle] += heights * (moved[:, ankle] - out[:, ankle])

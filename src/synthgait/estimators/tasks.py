@@ -47,6 +47,11 @@ class Sensor:
         return self.name != "joint_angles" and not self.name.startswith("keypoints")
 
     @property
+    def flat(self) -> bool:
+        """Key points of one camera's picture."""
+        return self.name.startswith("keypoints_2d")
+
+    @property
     def mirror(self) -> np.ndarray:
         return np.array([self.channels.index(mirror_name(name)) for name in self.channels])
 
@@ -88,13 +93,14 @@ def _limb(segment: str) -> Sensor:
 OBLIQUE, CAPTURED = "keypoints_2d_oblique", "keypoints_3d_captured"
 TRUNK = ("lower_back", "sternum", "head")
 _LATERAL = tuple(name for name in poses.POSE_CHANNELS if "_right_" in name)
+_POSE = Sensor("keypoints_3d", poses.POSE_CHANNELS, poses.POSE_SCALARS, partial(poses.featurise_pose, metric=True), _LATERAL)
 SENSORS: dict[str, Sensor] = {
     sensor.name: sensor
     for sensor in (
         *(_trunk(placement) for placement in TRUNK),
         *(_limb(segment) for segment in ("foot", "shank", "thigh")),
-        Sensor("keypoints_3d", poses.POSE_CHANNELS, poses.POSE_SCALARS, partial(poses.featurise_pose, metric=True), _LATERAL),
-        Sensor(CAPTURED, poses.POSE_CHANNELS, poses.POSE_SCALARS, partial(poses.featurise_pose, metric=True), _LATERAL),
+        _POSE,
+        replace(_POSE, name=CAPTURED),
         Sensor("keypoints_2d", poses.POSE_CHANNELS, poses.POSE_SCALARS, partial(poses.featurise_pose, metric=False), _LATERAL),
         Sensor(OBLIQUE, poses.PICTURE_CHANNELS, poses.PICTURE_SCALARS, partial(poses.featurise_pose, metric=False, oblique=True)),
         Sensor("joint_angles", poses.ANGLE_CHANNELS, poses.ANGLE_SCALARS, poses.featurise_angles),

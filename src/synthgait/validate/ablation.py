@@ -245,7 +245,7 @@ def _ideal(walks: Trials, kind: tasks.Sensor) -> dict[str, np.ndarray]:
         groups = {"joint_angles": (walks.channels["joint_angles"], walks.signals["joint_angles"])}
     elif kind.name.startswith("keypoints"):
         readings = Markers("joints", root_relative=True).record(walks)
-        kept = [i for i, c in enumerate(readings.channels["keypoints_3d"]) if not kind.name.startswith("keypoints_2d") or c[-1] != "z"]
+        kept = [i for i, c in enumerate(readings.channels["keypoints_3d"]) if not (kind.flat and c.endswith("_z"))]
         names = tuple(readings.channels["keypoints_3d"][i] for i in kept)
         groups = {"keypoints": (names, readings.signals["keypoints_3d"][:, :, kept])}
     else:
